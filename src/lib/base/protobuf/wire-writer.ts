@@ -1,0 +1,110 @@
+// Writes protobuf's wire format: varints, fixed-width numbers and length-delimited bytes into one growing buffer.
+// Source: protobuf.dev/programming-guides/encoding.
+
+const textEncoder = new TextEncoder()
+
+export class WireWriter {
+  #bytes: Uint8Array
+  #length = 0
+
+  constructor(capacity = 256) { this.#bytes = new Uint8Array(capacity) }
+
+  get length(): number { return this.#length }
+
+  /** What has been written, as a view: copy it before writing on. */
+  finish(): Uint8Array { return this.#bytes.subarray(0, this.#length) }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count))
+    grown.set(this.#bytes.subarray(0, this.#length))
+    this.#bytes = grown
+  }
+
+  tag(field: number, wireType: number): void { this.varint(field * 8 + wireType) }
+
+  /** An integer in [-2^53, 2^53]; negative ones take ten bytes, as protobuf's int32 and int64 do. */
+  varint(value: number): void {
+    if (value < 0) { this.bigVarint(BigInt(value)); return }
+    this.#reserve(10)
+    while (value > 0x7f) {
+      this.#bytes[this.#length++] = (value % 128) | 0x80
+      value = Math.floor(value / 128)
+    }
+    this.#bytes[this.#length++] = value
+  }
+
+  bigVarint(value: bigint): void {
+    this.#reserve(10)
+    let v = BigInt.asUintN(64, value)
+    while (v > 0x7fn) {
+      this.#bytes[this.#length++] = Number(v & 0x7fn) | 0x80
+      v >>= 7n
+    }
+    this.#bytes[this.#length++] = Number(v)
+  }
+
+  fixed32(value: number): void {
+    this.#reserve(4)
+    new DataView(this.#bytes.buffer, this.#bytes.byteOffset).setUint32(this.#length, value >>> 0, true)
+    this.#length += 4
+  }
+
+  double(value: number): void {
+    this.#reserve(8)
+    new DataView(this.#bytes.buffer, this.#bytes.byteOffset).setFloat64(this.#length, value, true)
+    this.#length += 8
+  }
+
+  float(value: number): void {
+    this.#reserve(4)
+    new DataView(this.#bytes.buffer, this.#bytes.byteOffset).setFloat32(this.#length, value, true)
+    this.#length += 4
+  }
+
+  /** Bytes as they are, without a length. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length)
+    this.#bytes.set(bytes, this.#length)
+    this.#length += bytes.length
+  }
+
+  /** Bytes behind their length. */
+  bytes(bytes: Uint8Array): void {
+    this.varint(bytes.length)
+    this.raw(bytes)
+  }
+
+  string(text: string): void {
+    // Most strings are short ASCII: one byte of length, written in place.
+    if (text.length < 43) {
+      this.#reserve(1 + text.length * 3)
+      const { written } = textEncoder.encodeInto(text, this.#bytes.subarray(this.#length + 1))
+      this.#bytes[this.#length] = written
+      this.#length += 1 + written
+      return
+    }
+    this.bytes(textEncoder.encode(text))
+  }
+
+  /** A nested message: `write` fills it, its length goes in front. */
+  nested(write: (writer: WireWriter) => void): void {
+    const start = this.#length
+    this.#reserve(1)
+    this.#length += 1 // room for a one-byte length; longer messages are moved
+    write(this)
+    const size = this.#length - start - 1
+    let lengthBytes = 1
+    for (let v = size; v > 0x7f; v = Math.floor(v / 128)) lengthBytes++
+    if (lengthBytes > 1) {
+      this.#reserve(lengthBytes)
+      this.#bytes.copyWithin(start + lengthBytes, start + 1, this.#length)
+      this.#length += lengthBytes - 1
+    }
+    let v = size
+    for (let i = 0; i < lengthBytes; i++) {
+      this.#bytes[start + i] = i < lengthBytes - 1 ? (v % 128) | 0x80 : v
+      v = Math.floor(v / 128)
+    }
+  }
+}

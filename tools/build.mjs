@@ -1,0 +1,39 @@
+// Bundles src/cmd/main.ts into dist/ with esbuild: a fraction of a second, and programs start several times faster than from source.
+// Native packages stay outside the bundle.
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Newest modification time, in ms, below a folder. */
+function newest(folder) {
+  let latest = 0
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile() || entry.name.endsWith('.test.ts')) continue
+    const time = statSync(join(entry.parentPath, entry.name)).mtimeMs
+    if (time > latest) latest = time
+  }
+  return latest
+}
+
+export async function buildIfStale(root) {
+  const stamp = join(root, 'dist', '.built')
+  const source = Math.max(newest(join(root, 'src')), statSync(join(root, 'package.json')).mtimeMs)
+  if (existsSync(stamp) && statSync(stamp).mtimeMs >= source) return
+  await build(root)
+}
+
+export async function build(root) {
+  const { build: bundle } = await import('esbuild')
+  const out = join(root, 'dist')
+  mkdirSync(out, { recursive: true })
+  for (const entry of readdirSync(out)) if (entry.endsWith('.mjs')) rmSync(join(out, entry))
+  await bundle({
+    absWorkingDir: root, entryPoints: { main: 'src/cmd/main.ts' }, outdir: 'dist', bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node24',
+    outExtension: { '.js': '.mjs' }, external: ['koffi', 'esbuild'], logLevel: 'warning', minifyWhitespace: true, minifySyntax: true, keepNames: false, legalComments: 'none',
+    chunkNames: 'chunk-[hash]',
+    banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
+  })
+  writeFileSync(join(out, '.built'), '')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await build(dirname(dirname(fileURLToPath(import.meta.url))))
