@@ -87,7 +87,7 @@ for (const [pkg, types] of Object.entries(api)) {
       if (m['default'] !== undefined) field['default'] = m['default']
       fields.push(field)
     }
-    const rank = (f: Field): number => order.get((f['proto'] as string | undefined) ?? f.name)?.i ?? 1000 + f.number
+    const rank = (f: Field): number => (order.get((f['proto'] as string | undefined) ?? f.name) ?? [...order.values()].find(({ f: fact }) => f.inline && fact.inline && fact.field === f['goField']))?.i ?? 1000 + f.number
     fields.sort((a, b) => rank(a) - rank(b))
     const hasTypeMeta = (go[id] ?? []).some((f) => f.inline && f.go === 'v1.TypeMeta') || (pkg.endsWith('meta.v1') && (go[id] ?? []).some((f) => f.go === 'v1.TypeMeta'))
     messages[openApiName(id)] = { fields, ...(hasTypeMeta ? { typeMeta: true } : {}), ...(message.markers?.['structType'] === 'atomic' ? { atomic: true } : {}) }

@@ -1,0 +1,27 @@
+// Where a cluster keeps what: data that outlives it, and run-time state that goes with it.
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+export interface ClusterPaths {
+  readonly name: string
+  /** Objects, images, certificates: kept when the cluster stops. */
+  readonly data: string
+  /** Process ids, sockets, pinned namespaces: gone when the cluster stops. */
+  readonly run: string
+  readonly pki: string
+  readonly etcd: string
+  readonly kubeconfig: string
+  readonly state: string
+}
+
+export function clusterPaths(name: string, asRoot: boolean, dataOverride?: string): ClusterPaths {
+  const data = dataOverride ?? join(asRoot ? '/var/lib/k8ts' : join(homedir(), '.local', 'share', 'k8ts'), name)
+  const run = join(asRoot ? '/run/k8ts' : (process.env['XDG_RUNTIME_DIR'] ?? join('/tmp', `k8ts-${process.getuid?.() ?? 0}`)), name)
+  return { name, data, run, pki: join(data, 'pki'), etcd: join(data, 'etcd'), kubeconfig: join(data, 'kubeconfig'), state: join(run, 'cluster.json') }
+}
+
+/** Folders of one worker node. */
+export function nodePaths(paths: ClusterPaths, node: string): { readonly data: string; readonly run: string; readonly mountNamespace: string; readonly networkNamespace: string; readonly log: string } {
+  const run = join(paths.run, node)
+  return { data: join(paths.data, 'nodes', node), run, mountNamespace: join(run, 'ns', 'mnt'), networkNamespace: `/run/netns/${paths.name}-${node}`, log: join(paths.data, 'nodes', node, 'node.log') }
+}

@@ -1,0 +1,81 @@
+// The network of a one-machine cluster: one bridge on the host, one network namespace a node, routes from the host to pods and Services.
+//
+// Rule it keeps: the host's own rules are never touched. What is added stands in a bridge, namespaces and one nftables table of our own name,
+// so that taking it away is complete.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { runCommand, tryCommand } from './run-command.ts'
+
+export interface ClusterNetwork {
+  /** At most 15 characters, as the kernel wants. */
+  readonly bridge: string
+  /** `172.29.0`: the bridge has .1, nodes follow from .2 on. */
+  readonly nodePrefix: string
+  readonly serviceCidr: string
+  readonly podCidr: string
+}
+
+export const defaultNetwork: ClusterNetwork = { bridge: 'k8ts0', nodePrefix: '172.29.0', serviceCidr: '10.96.0.0/16', podCidr: '10.244.0.0/16' }
+
+export const hostAddress = (network: ClusterNetwork): string => `${network.nodePrefix}.1`
+export const nodeAddress = (network: ClusterNetwork, index: number): string => `${network.nodePrefix}.${index + 2}`
+export const namespaceName = (clusterName: string, node: string): string => `${clusterName}-${node}`
+
+/** Makes the bridge, and lets what is behind it reach the outside through the host. */
+export async function createBridge(network: ClusterNetwork): Promise<void> {
+  const batch = [`link add ${network.bridge} type bridge`, `addr add ${hostAddress(network)}/24 dev ${network.bridge}`, `link set ${network.bridge} up`]
+  await runCommand('ip', ['-batch', '-'], `${batch.join('\n')}\n`)
+  const rules = [
+    `table ip ${network.bridge} {`,
+    ` chain postrouting { type nat hook postrouting priority 100; ip saddr { ${network.nodePrefix}.0/24, ${network.podCidr} } oifname != "${network.bridge}" masquerade; }`,
+    ` chain forward { type filter hook forward priority -10; iifname "${network.bridge}" accept; oifname "${network.bridge}" accept; }`,
+    '}',
+  ]
+  // Without nftables pods still reach each other and the host, only not the world outside.
+  const { code } = await tryCommand('nft', ['-f', '-'], `${rules.join('\n')}\n`)
+  if (code === 0) enableForwarding()
+}
+
+const forwardingPath = '/proc/sys/net/ipv4/ip_forward'
+
+function enableForwarding(): void {
+  if (readFileSync(forwardingPath, 'utf8').trim() === '0') writeFileSync(forwardingPath, '1')
+}
+
+export function isForwardingEnabled(): boolean {
+  return readFileSync(forwardingPath, 'utf8').trim() === '1'
+}
+
+/** A namespace for one node with its end of a cable to the bridge. */
+export async function createNodeNetwork(network: ClusterNetwork, clusterName: string, node: string, index: number): Promise<void> {
+  const namespace = namespaceName(clusterName, node)
+  const cable = cableName(network, index)
+  await runCommand('ip', ['-batch', '-'], [
+    `netns add ${namespace}`,
+    `link add ${cable} type veth peer name eth0 netns ${namespace}`,
+    `link set ${cable} master ${network.bridge} up`,
+  ].join('\n') + '\n')
+  await runCommand('ip', ['-netns', namespace, '-batch', '-'], [
+    'link set lo up', `addr add ${nodeAddress(network, index)}/24 dev eth0`, 'link set eth0 up', `route add default via ${hostAddress(network)}`,
+  ].join('\n') + '\n')
+}
+
+export const cableName = (network: ClusterNetwork, index: number): string => `${network.bridge.slice(0, 9)}v${index}`
+
+/** Sends the Service range to the first node, whose rules know every Service. */
+export async function routeServices(network: ClusterNetwork): Promise<void> {
+  await runCommand('ip', ['route', 'replace', network.serviceCidr, 'via', nodeAddress(network, 0)])
+}
+
+/** Sends one node's pod range to it, from the host and from the other nodes. */
+export async function routePods(network: ClusterNetwork, clusterName: string, podCidr: string, index: number, nodes: readonly string[]): Promise<void> {
+  const via = nodeAddress(network, index)
+  await runCommand('ip', ['route', 'replace', podCidr, 'via', via])
+  await Promise.all(nodes.map((node, i) => (i === index ? undefined : runCommand('ip', ['-netns', namespaceName(clusterName, node), 'route', 'replace', podCidr, 'via', via]))))
+}
+
+/** Takes everything away again; what isn't there is passed over. */
+export async function removeNetwork(network: ClusterNetwork, clusterName: string, nodes: readonly string[]): Promise<void> {
+  for (const node of nodes) await tryCommand('ip', ['netns', 'del', namespaceName(clusterName, node)])
+  await tryCommand('ip', ['link', 'del', network.bridge])
+  await tryCommand('nft', ['delete', 'table', 'ip', network.bridge])
+}
