@@ -2,14 +2,21 @@
 
 type Program = (args: readonly string[]) => Promise<number>
 
-const programs: { readonly [name: string]: () => Promise<{ readonly run: Program }> } = {}
+const programs: { readonly [name: string]: () => Promise<{ readonly run: Program }> } = {
+  'container-runtime': () => import('./container-runtime.ts'),
+  etcd: () => import('./etcd.ts'),
+  'kube-proxy': () => import('./kube-proxy.ts'),
+  kubectl: () => import('./kubectl.ts'),
+}
 
-const [name = '--help', ...args] = process.argv.slice(2)
-const load = programs[name]
+const [name = 'help', ...args] = process.argv.slice(2)
+const load = Object.hasOwn(programs, name) ? programs[name] : undefined
 if (load) {
   const { run } = await load()
   process.exitCode = await run(args)
+} else if (['help', '--help', '-h'].includes(name)) {
+  process.stdout.write(`k8ts: a complete Kubernetes in TypeScript\n\nUsage:\n  k8ts <program> [flags]\n\nPrograms:\n${Object.keys(programs).sort().map((p) => `  ${p}`).join('\n')}\n`)
 } else {
-  process.stderr.write(`k8ts: no program named ${JSON.stringify(name)}\n`)
+  process.stderr.write(`k8ts: no program named ${JSON.stringify(name)}; see 'k8ts --help'\n`)
   process.exitCode = 1
 }

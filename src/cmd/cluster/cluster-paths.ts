@@ -20,8 +20,18 @@ export function clusterPaths(name: string, asRoot: boolean, dataOverride?: strin
   return { name, data, run, pki: join(data, 'pki'), etcd: join(data, 'etcd'), kubeconfig: join(data, 'kubeconfig'), state: join(run, 'cluster.json') }
 }
 
+export interface NodePaths {
+  readonly data: string
+  readonly run: string
+  readonly pins: { readonly mount: string; readonly cgroup: string; readonly network: string }
+  readonly log: string
+  /** Control group below every hierarchy's root. */
+  readonly cgroup: string
+}
+
 /** Folders of one worker node. */
-export function nodePaths(paths: ClusterPaths, node: string): { readonly data: string; readonly run: string; readonly mountNamespace: string; readonly networkNamespace: string; readonly log: string } {
+export function nodePaths(paths: ClusterPaths, node: string): NodePaths {
   const run = join(paths.run, node)
-  return { data: join(paths.data, 'nodes', node), run, mountNamespace: join(run, 'ns', 'mnt'), networkNamespace: `/run/netns/${paths.name}-${node}`, log: join(paths.data, 'nodes', node, 'node.log') }
+  const data = join(paths.data, 'nodes', node)
+  return { data, run, pins: { mount: join(run, 'ns', 'mnt'), cgroup: join(run, 'ns', 'cgroup'), network: `/run/netns/${paths.name}-${node}` }, log: join(data, 'node.log'), cgroup: `/k8ts/${paths.name}/${node}` }
 }

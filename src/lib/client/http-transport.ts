@@ -70,13 +70,15 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     })
     opened.setMaxListeners(0)
     opened.on('connect', () => opened.setLocalWindowSize(32 * 1024 * 1024))
-    opened.on('error', () => forget(opened))
+    opened.on('error', (cause) => { failures.set(opened, cause); forget(opened) })
     opened.on('goaway', () => forget(opened))
     opened.on('close', () => forget(opened))
     session = opened
     watchOver(opened)
     return opened
   }
+  /** What broke a session: its streams only say that they were cancelled. */
+  const failures = new WeakMap<http2.ClientHttp2Session, unknown>()
   const forget = (gone: http2.ClientHttp2Session): void => { if (session === gone) session = undefined }
   const watchOver = (watched: http2.ClientHttp2Session): void => {
     options.clock.setTimer(pingAfterIdleMs, () => {
@@ -105,7 +107,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       request.signal.removeEventListener('abort', onAbort)
       reject(request.signal.aborted ? request.signal.reason : new TransportError('ConnectionReset', `${url.host} closed the connection before it answered`))
     })
-    stream.on('error', (cause) => reject(request.signal.aborted ? request.signal.reason : toTransportError(cause, url.host)))
+    stream.on('error', (cause) => reject(request.signal.aborted ? request.signal.reason : toTransportError(failures.get(opened) ?? cause, url.host)))
     stream.on('response', (raw) => {
       const headers = flatten(raw)
       resolveBody(request, Number(raw[':status']), headers, stream).then(resolve, (cause: unknown) => reject(request.signal.aborted ? request.signal.reason : toTransportError(cause, url.host)))
@@ -149,8 +151,10 @@ async function resolveBody(request: ApiRequest, status: number, headers: { reado
 
 function toTransportError(cause: unknown, host: string): TransportError {
   if (cause instanceof TransportError) return cause
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  // A stream that was cancelled says why in its cause.
+  const origin = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+  const code = origin instanceof Error && 'code' in origin ? String(origin.code) : ''
   const reasons: { readonly [code: string]: TransportErrorReason } = { ECONNREFUSED: 'ConnectionRefused', ECONNRESET: 'ConnectionReset', EPIPE: 'ConnectionReset', ETIMEDOUT: 'Timeout', ERR_HTTP2_STREAM_CANCEL: 'ConnectionReset', ERR_HTTP2_SESSION_ERROR: 'ConnectionReset' }
   const reason = reasons[code] ?? (/CERT|TLS|SSL|SIGNATURE/.test(code) ? 'TlsFailure' : 'Unknown')
-  return new TransportError(reason, `cannot reach ${host}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  return new TransportError(reason, `cannot reach ${host}: ${origin instanceof Error ? origin.message : String(origin)}`, { cause })
 }
