@@ -25,6 +25,9 @@ export const layers: readonly Layer[] = [
   { path: 'lib/net', may: ['lib/base', 'lib/async'] },
   { path: 'lib/component-base', may: [...pureLibs, 'lib/async', 'lib/net'] },
   { path: 'lib/client', may: [...pureLibs, 'lib/async', 'lib/net'] },
+  // Names and references only, no I/O: the pure controllers use them.
+  { path: 'lib/client/resource-keys.ts', pure: true, may: [...pureLibs, 'lib/client'] },
+  { path: 'lib/client/object-references.ts', pure: true, may: [...pureLibs, 'lib/client'] },
   { path: 'lib/etcd-client', may: ['lib/base', 'lib/etcd-api', 'lib/async', 'lib/net'] },
   { path: 'lib/cri-api', may: ['lib/base', 'lib/async', 'lib/net'] },
   { path: 'lib/testing', may: ['lib', 'control-plane', 'worker-node', 'cmd'] },
@@ -40,6 +43,8 @@ export const layers: readonly Layer[] = [
   { path: 'control-plane/kube-scheduler/plugins', pure: true, may: [...pureLibs, 'control-plane/kube-scheduler/framework'] },
   { path: 'control-plane/kube-scheduler/queue', pure: true, may: [...pureLibs, 'control-plane/kube-scheduler/framework'] },
   { path: 'control-plane/kube-scheduler/cache', pure: true, may: [...pureLibs, 'control-plane/kube-scheduler/framework'] },
+  // The class heaps: the fast way to the same answer as framework/schedule-pod.ts; they call the plugins' own functions.
+  { path: 'control-plane/kube-scheduler/placement', pure: true, may: [...pureLibs, 'control-plane/kube-scheduler/framework', 'control-plane/kube-scheduler/plugins', 'control-plane/kube-scheduler/cache'] },
   { path: 'worker-node/kubelet', may: everyLib },
   { path: 'worker-node/kube-proxy', may: everyLib },
   { path: 'worker-node/container-runtime', may: everyLib },

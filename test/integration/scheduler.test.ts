@@ -3,15 +3,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startScheduler } from '../../src/control-plane/kube-scheduler/scheduler.ts'
 import type { SchedulerOptions } from '../../src/control-plane/kube-scheduler/scheduler.ts'
+import type { Plugin } from '../../src/control-plane/kube-scheduler/framework/plugin.ts'
 import { status } from '../../src/control-plane/kube-scheduler/framework/status.ts'
 import { builtInPlugins } from '../../src/control-plane/kube-scheduler/plugins/registry.ts'
 import { formatExplanation } from '../../src/control-plane/kube-scheduler/explanation.ts'
-import type { Node, Pod } from '../../src/lib/api/generated/types/core-v1.ts'
+import type { Node, PersistentVolumeClaim, Pod } from '../../src/lib/api/generated/types/core-v1.ts'
 import type { Draft } from '../../src/lib/base/json.ts'
 import { seededRandom } from '../../src/lib/base/random.ts'
 import { createInformerFactory } from '../../src/lib/client/informer.ts'
 import { createApiClient } from '../../src/lib/client/resource-client.ts'
-import { events, leases, nodes, podDisruptionBudgets, pods } from '../../src/lib/client/resource-keys.ts'
+import { events, leases, nodes, persistentVolumeClaims, persistentVolumes, podDisruptionBudgets, pods, storageClasses } from '../../src/lib/client/resource-keys.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { FakeApiServer } from '../../src/lib/testing/fake-api-server.ts'
 import { SimulatedClock } from '../../src/lib/testing/simulated-clock.ts'
@@ -164,7 +165,8 @@ test('extenders rule out and rank nodes', async () => {
 })
 
 test('a plugin of one’s own decides along', async () => {
-  const registry = new Map([...builtInPlugins, ['OnlyB', () => ({ name: 'OnlyB', filter: (_state: unknown, _pod: unknown, info: { readonly name: string }) => (info.name === 'b' ? undefined : status('unschedulable', 'node(s) are not b')) })] as const])
+  const onlyB: Plugin = { name: 'OnlyB', filter: (_state, _pod, info) => (info.name === 'b' ? undefined : status('unschedulable', 'node(s) are not b')) }
+  const registry = new Map([...builtInPlugins, ['OnlyB', () => onlyB]])
   await using c = await start({ registry, configuration: { profiles: [{ plugins: { multiPoint: { enabled: [{ name: 'OnlyB' }] } } }] } }, (server) => { for (const name of ['a', 'b', 'c']) seedNode(server, node(name, {}, '1')) })
   c.server.seed(pods, pod('web', '1'))
   c.server.seed(pods, pod('late', '1'))
@@ -192,4 +194,45 @@ test('only the holder of the lease schedules', async () => {
   await c.settle(100)
   assert.equal(c.nodeOf('web'), 'one')
   assert.match(c.server.get(leases, 'kube-system', 'kube-scheduler')?.spec?.holderIdentity ?? '', /^kube-scheduler_/)
+})
+
+const storage = (server: FakeApiServer): void => {
+  for (const name of ['a', 'b']) seedNode(server, node(name, { metadata: { labels: { 'topology.kubernetes.io/zone': `zone-${name}` } } }))
+  server.seed(storageClasses, { metadata: { name: 'local' }, provisioner: 'kubernetes.io/no-provisioner', volumeBindingMode: 'WaitForFirstConsumer' })
+  server.seed(persistentVolumes, { metadata: { name: 'disk-b' }, status: { phase: 'Available' }, spec: {
+    storageClassName: 'local', capacity: { storage: '10Gi' }, accessModes: ['ReadWriteOnce'],
+    nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['b'] }] }] } } } })
+}
+const claim = (name: string, spec: Draft<PersistentVolumeClaim['spec']>): Draft<PersistentVolumeClaim> => ({ metadata: { name, namespace: 'default' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '5Gi' } }, ...spec } })
+const withClaim = (name: string, claimName: string): Draft<Pod> => pod(name, '100m', { volumes: [{ name: 'data', persistentVolumeClaim: { claimName } }] })
+
+test('a claim that binds late is bound to the volume of the chosen node before the pod is', async () => {
+  await using c = await start({}, storage)
+  c.server.seed(persistentVolumeClaims, claim('data', { storageClassName: 'local' }))
+  c.server.seed(pods, withClaim('db', 'data'))
+  await c.settle()
+  assert.equal(c.nodeOf('db'), undefined, 'it waits for the claim to be bound')
+  assert.equal(c.server.get(persistentVolumes, '', 'disk-b')?.spec.claimRef?.name, 'data')
+  c.server.change(persistentVolumeClaims, 'default', 'data', (p) => ({ ...p, metadata: { ...p.metadata, annotations: { 'pv.kubernetes.io/bind-completed': 'yes' } }, spec: { ...p.spec, volumeName: 'disk-b' } }))
+  await c.settle(1_000)
+  assert.equal(c.nodeOf('db'), 'b')
+})
+
+test('claims that are missing, unbound or elsewhere are told apart', async () => {
+  await using c = await start({}, (server) => {
+    storage(server)
+    server.seed(storageClasses, { metadata: { name: 'now' }, provisioner: 'example.com/disk', volumeBindingMode: 'Immediate' })
+    server.seed(persistentVolumeClaims, claim('unbound', { storageClassName: 'now' }))
+    server.seed(persistentVolumeClaims, claim('huge', { storageClassName: 'local', resources: { requests: { storage: '1Ti' } } }))
+  })
+  c.server.seed(pods, withClaim('p1', 'nope'))
+  c.server.seed(pods, withClaim('p2', 'unbound'))
+  c.server.seed(pods, withClaim('p3', 'huge'))
+  await c.settle()
+  const notHelpful = 'preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.'
+  assert.deepEqual(['p1', 'p2', 'p3'].map((name) => c.messages(name)[0]), [
+    `Warning FailedScheduling: 0/2 nodes are available: persistentvolumeclaim "nope" not found. ${notHelpful}`,
+    `Warning FailedScheduling: 0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. ${notHelpful}`,
+    `Warning FailedScheduling: 0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. ${notHelpful}`,
+  ])
 })
