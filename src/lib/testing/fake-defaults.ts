@@ -74,6 +74,7 @@ export function withDefaults(resource: string, created: JsonObject, ordinal: num
         status: object(created['status']),
       }
     }
+    case 'poddisruptionbudgets': return { ...created, status: { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0, ...object(created['status']) } }
     case 'cronjobs': return { ...created, spec: { concurrencyPolicy: 'Allow', suspend: false, successfulJobsHistoryLimit: 3, failedJobsHistoryLimit: 1, ...spec }, status: {} }
     case 'persistentvolumeclaims': case 'persistentvolumes': return { ...created, spec: { volumeMode: 'Filesystem', ...spec }, status: { phase: 'Pending', ...object(created['status']) } }
     default: return created

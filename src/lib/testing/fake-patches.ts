@@ -1,4 +1,4 @@
-// The four kinds of patch as the fake API server applies them: merge keys from the schema, no directives but `$patch: delete` and null.
+// The four kinds of patch as the fake API server applies them: merge keys from the schema, no directives but `$patch: delete`, `$deleteFromPrimitiveList` and null.
 import { schema } from '../api/schema.ts'
 import type { SchemaField } from '../api/schema.ts'
 import { isJsonObject } from '../base/json.ts'
@@ -22,6 +22,12 @@ export function strategicPatch(target: JsonValue | undefined, patch: JsonValue, 
   const result: Record<string, JsonValue | undefined> = isJsonObject(target) ? { ...target } : {}
   for (const [key, value] of Object.entries(patch)) {
     if (value === undefined || key.startsWith('$setElementOrder/') || key === '$retainKeys') continue
+    if (key.startsWith('$deleteFromPrimitiveList/')) {
+      const name = key.slice('$deleteFromPrimitiveList/'.length)
+      const old = result[name]
+      if (Array.isArray(old) && Array.isArray(value)) result[name] = old.filter((item: JsonValue) => !value.includes(item))
+      continue
+    }
     const field = type === undefined ? undefined : fieldOf(type, key)
     if (value === null) { delete result[key]; continue }
     const strategy = field?.patchStrategy ?? ''

@@ -4,7 +4,7 @@
 //   disk.cutPowerAt(12)          // the 12th operation from now never completes, nor does any after it
 //   …                            // run something until disk.isOff
 //   const after = disk.reboot()  // a disk with what survived
-import type { Random } from '../base/random.ts'
+import { randomInteger, type Random } from '../base/random.ts'
 import type { Disk, DiskFile, OpenMode } from '../../control-plane/etcd/disk/disk.ts'
 
 const sectorBytes = 512
@@ -93,7 +93,8 @@ export class SimulatedDisk implements Disk {
 
   /** Counts a changing operation. `true`: the power goes while it is under way. */
   async #step(): Promise<boolean> {
-    await new Promise<void>((resolve) => { setImmediate(resolve) })
+    // Operations of several files overtake each other.
+    for (let turns = 1 + randomInteger(this.#random, 4); turns > 0; turns--) await new Promise<void>((resolve) => { setImmediate(resolve) })
     if (this.#off) return this.#never()
     this.#operations++
     if (this.#operations >= this.#failAt) throw new DiskFault('input/output error')
@@ -167,7 +168,7 @@ export class SimulatedDisk implements Disk {
     const cut = await this.#step()
     if (cut) await this.#powerOff()
     const inside = (path: string): boolean => path.startsWith(`${folder}/`) && !path.slice(folder.length + 1).includes('/')
-    for (const path of [...this.#durableNames.keys()]) if (inside(path) && !this.#names.has(path)) this.#durableNames.delete(path)
+    for (const path of this.#durableNames.keys()) if (inside(path) && !this.#names.has(path)) this.#durableNames.delete(path)
     for (const [path, contents] of this.#names) if (inside(path)) this.#durableNames.set(path, contents)
   }
 
@@ -182,7 +183,7 @@ function put(contents: Contents, bytes: Buffer, position: number): void {
 
 function settle(contents: Contents, position: number, length: number): void {
   if (contents.bytes.length > contents.durable.length) contents.durable = Buffer.concat([contents.durable, Buffer.alloc(contents.bytes.length - contents.durable.length)])
-  for (const sector of [...contents.dirty]) {
+  for (const sector of contents.dirty) {
     const start = sector * sectorBytes
     if (start >= position + length || start + sectorBytes <= position) continue
     contents.bytes.copy(contents.durable, start, start, Math.min(start + sectorBytes, contents.bytes.length))

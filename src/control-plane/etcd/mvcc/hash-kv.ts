@@ -1,0 +1,54 @@
+// The hash over all readable revisions that etcd's members compare with each other: CRC-32C of the bucket's name, then of each revision's key
+// and stored value in order. Upstream: etcd/server/storage/mvcc/hash.go
+import { crc32c } from '../../../lib/etcd-api/crc32c.ts'
+import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
+import type { MvccStore } from './mvcc-store.ts'
+import { writeKeyValue, writeRevision } from './revision-bytes.ts'
+import type { StoredKeyValue } from './stored-key-value.ts'
+
+export interface KeyValueHash {
+  readonly hash: number
+  readonly revision: number
+  /** -1 when nothing was ever compacted. */
+  readonly compactRevision: number
+}
+
+const keysPerPiece = 500
+
+/** @param pause called between pieces @throws EtcdError when the revision can't be read */
+export async function hashKeyValues(store: MvccStore, wishedRevision: number, pause: () => Promise<void>): Promise<KeyValueHash> {
+  store.checkRevision(wishedRevision)
+  using pin = store.pin()
+  void pin
+  const revision = wishedRevision > 0 ? wishedRevision : store.revision
+  const compacted = store.compactedRevision
+  const kept: StoredKeyValue[] = []
+  const superseded: StoredKeyValue[] = []
+  let anyLiving = false
+  for (let after: string | undefined, more = true; more;) {
+    const { versions, next } = store.walk(after, revision, keysPerPiece)
+    versions.forEach((version, i) => {
+      const isLast = versions[i + 1]?.record !== version.record
+      const lives = isLast && !version.isTombstone
+      anyLiving ||= lives
+      if (version.modRevision > compacted || lives) kept.push(version)
+      else if (!(version.modRevision === compacted && version.isTombstone)) superseded.push(version)
+    })
+    after = next
+    more = next !== undefined
+    await pause()
+  }
+  // What a compaction leaves of keys that changed later counts only when no key lives; so the original has it.
+  if (!anyLiving) kept.push(...superseded)
+  kept.sort((a, b) => a.modRevision - b.modRevision || a.subRevision - b.subRevision)
+  let crc = crc32c(0, Uint8Array.of(0x6b, 0x65, 0x79)) // "key"
+  const writer = new WireWriter(1024)
+  for (const [i, version] of kept.entries()) {
+    writer.reset()
+    writeRevision(writer, version)
+    writeKeyValue(writer, version)
+    crc = crc32c(crc, writer.finish())
+    if (i % 1000 === 999) await pause()
+  }
+  return { hash: crc, revision, compactRevision: compacted === 0 ? -1 : compacted }
+}

@@ -1,0 +1,153 @@
+// etcdserverpb.Watch: many watches on one stream.
+//
+// A stream whose client reads too slowly holds a bounded number of bytes: its watches pause, and go on from the store's history when it has
+// read. Upstream: etcd/server/etcdserver/api/v3rpc/watch.go
+import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
+import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
+import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
+import type { WatchCreateRequest, WatchRequest, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
+import type { EtcdEvent } from '../../../lib/etcd-api/operations.ts'
+import type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from '../../../lib/net/grpc/grpc-server.ts'
+import type { EtcdInternals } from '../embedded.ts'
+import { compareBytes } from '../mvcc/range.ts'
+import type { HubWatch } from '../mvcc/watch-hub.ts'
+import { headerOf } from './response-header.ts'
+
+const pauseAboveBytes = 2 * 1024 * 1024
+/** What a client that asks for fragments gets at most in one message. */
+const defaultFragmentBytes = 1.5 * 1024 * 1024
+const noWatch = -1
+
+export function watchHandler(etcd: EtcdInternals, fragmentBytes: number = defaultFragmentBytes): GrpcHandler {
+  return { stream: (call) => new WatchStream(etcd, call, fragmentBytes) }
+}
+
+interface StreamWatch {
+  readonly id: number
+  readonly watch: HubWatch
+  /** Answer to a progress request of the whole stream that is awaited. */
+  progressFor: object | undefined
+}
+
+class WatchStream implements GrpcStreamSink {
+  readonly #etcd: EtcdInternals
+  readonly #call: GrpcServerCall
+  readonly #fragmentBytes: number
+  readonly #watches = new Map<number, StreamWatch>()
+  #nextId = 0
+  #paused = false
+
+  constructor(etcd: EtcdInternals, call: GrpcServerCall, fragmentBytes: number) {
+    this.#etcd = etcd
+    this.#call = call
+    this.#fragmentBytes = fragmentBytes
+    call.signal.addEventListener('abort', () => this.#closeAll(), { once: true })
+    call.onDrain = () => this.#goOn()
+  }
+
+  message(bytes: Uint8Array): void {
+    const request = decodeProto3<WatchRequest>(etcdTable, 'WatchRequest', bytes)
+    if (request.createRequest) this.#create(request.createRequest)
+    else if (request.cancelRequest) this.#cancel(request.cancelRequest.watchId ?? 0)
+    else if (request.progressRequest) this.#requestProgress()
+  }
+
+  end(): void {
+    this.#closeAll()
+    this.#call.end()
+  }
+
+  #send(response: WatchResponse): void {
+    this.#call.send(encodeProto3(etcdTable, 'WatchResponse', response))
+    if (this.#paused || this.#call.queuedBytes <= pauseAboveBytes) return
+    this.#paused = true
+    for (const { watch } of this.#watches.values()) watch.pause()
+  }
+
+  #goOn(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    for (const { watch } of this.#watches.values()) watch.resume()
+  }
+
+  #refuse(reason: string): void {
+    this.#send({ header: headerOf(this.#etcd), watchId: noWatch, created: true, canceled: true, cancelReason: reason })
+  }
+
+  #create(request: WatchCreateRequest): void {
+    const key = request.key === undefined || request.key.length === 0 ? Uint8Array.of(0) : request.key
+    const rangeEnd = request.rangeEnd !== undefined && request.rangeEnd.length > 0 ? request.rangeEnd : undefined
+    const startRevision = request.startRevision ?? 0
+    if (startRevision < 0) { this.#refuse(etcdError('compacted').message); return }
+    if (rangeEnd && !(rangeEnd.length === 1 && rangeEnd[0] === 0) && compareBytes(key, rangeEnd) >= 0) { this.#refuse('mvcc: watcher range is empty'); return }
+    const wished = request.watchId ?? 0
+    if (wished !== 0 && this.#watches.has(wished)) { this.#refuse('mvcc: duplicate watch ID provided on the WatchStream'); return }
+    while (wished === 0 && this.#watches.has(this.#nextId)) this.#nextId++
+    const id = wished === 0 ? this.#nextId++ : wished
+    const fragment = request.fragment === true
+    const filters = request.filters ?? []
+    const watch = this.#etcd.member.hub.watch({
+      key, ...(rangeEnd ? { rangeEnd } : {}), startRevision, prevKv: request.prevKv === true, progressNotify: request.progressNotify === true, noPut: filters.includes('NOPUT'), noDelete: filters.includes('NODELETE'),
+    }, {
+      created: (revision) => this.#send({ header: headerOf(this.#etcd, revision), watchId: id, created: true }),
+      events: (events, revision) => { if (events.length > 0) this.#events(id, events, revision, fragment); else this.#progress(id, revision) },
+      closed: ({ compactRevision, error }) => {
+        this.#watches.delete(id)
+        if (compactRevision !== undefined) this.#send({ header: headerOf(this.#etcd), watchId: id, canceled: true, compactRevision, cancelReason: etcdError('compacted').message })
+        else if (error) this.#call.fail(error)
+      },
+    })
+    this.#watches.set(id, { id, watch, progressFor: undefined })
+    // A watch that is created while the stream is full starts, like the others, when it has drained.
+    if (this.#paused) queueMicrotask(() => { if (this.#paused) watch.pause() })
+  }
+
+  #events(id: number, events: readonly EtcdEvent[], revision: number, fragment: boolean): void {
+    const header = headerOf(this.#etcd, revision)
+    if (!fragment) { this.#send({ header, watchId: id, events }); return }
+    let piece: EtcdEvent[] = []
+    let bytes = 0
+    for (const event of events) {
+      const size = 64 + event.kv.key.length + event.kv.value.length + (event.prevKv ? event.prevKv.key.length + event.prevKv.value.length : 0)
+      if (piece.length > 0 && bytes + size > this.#fragmentBytes) {
+        this.#send({ header, watchId: id, events: piece, fragment: true })
+        piece = []
+        bytes = 0
+      }
+      piece.push(event)
+      bytes += size
+    }
+    this.#send({ header, watchId: id, events: piece })
+  }
+
+  #cancel(id: number): void {
+    const found = this.#watches.get(id)
+    if (!found) return
+    this.#watches.delete(id)
+    found.watch[Symbol.dispose]()
+    this.#send({ header: headerOf(this.#etcd), watchId: id, canceled: true })
+  }
+
+  /** One answer for all watches of the stream, when each has heard of everything up to now. */
+  #requestProgress(): void {
+    const question = {}
+    for (const watch of this.#watches.values()) {
+      watch.progressFor = question
+      watch.watch.requestProgress()
+    }
+  }
+
+  #progress(id: number, revision: number): void {
+    const watch = this.#watches.get(id)
+    const question = watch?.progressFor
+    if (!watch || question === undefined) { this.#send({ header: headerOf(this.#etcd, revision), watchId: id }); return }
+    watch.progressFor = undefined
+    for (const other of this.#watches.values()) if (other.progressFor === question) return
+    this.#send({ header: headerOf(this.#etcd, revision), watchId: noWatch })
+  }
+
+  #closeAll(): void {
+    for (const { watch } of this.#watches.values()) watch[Symbol.dispose]()
+    this.#watches.clear()
+  }
+}
