@@ -6,7 +6,10 @@ import type { EndpointSlice } from '../api/generated/types/discovery-v1.ts'
 import type { PodDisruptionBudget } from '../api/generated/types/policy-v1.ts'
 import type { PriorityClass } from '../api/generated/types/scheduling-v1.ts'
 import type { CSINode, StorageClass } from '../api/generated/types/storage-v1.ts'
+import type { HorizontalPodAutoscaler } from '../api/generated/types/autoscaling-v2.ts'
 import type { CronJob, Job } from '../api/generated/types/batch-v1.ts'
+import type { CertificateSigningRequest } from '../api/generated/types/certificates-v1.ts'
+import type { ClusterRole } from '../api/generated/types/rbac-v1.ts'
 import type { ApiObject, ResourceKey } from './api-client.ts'
 
 function key<T extends ApiObject>(group: string, version: string, resource: string, kind: string, namespaced = true): ResourceKey<T> {
@@ -40,3 +43,6 @@ export const podDisruptionBudgets = key<PodDisruptionBudget>('policy', 'v1', 'po
 export const priorityClasses = key<PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses', 'PriorityClass', false)
 export const storageClasses = key<StorageClass>('storage.k8s.io', 'v1', 'storageclasses', 'StorageClass', false)
 export const csiNodes = key<CSINode>('storage.k8s.io', 'v1', 'csinodes', 'CSINode', false)
+export const clusterRoles = key<ClusterRole>('rbac.authorization.k8s.io', 'v1', 'clusterroles', 'ClusterRole', false)
+export const certificateSigningRequests = key<CertificateSigningRequest>('certificates.k8s.io', 'v1', 'certificatesigningrequests', 'CertificateSigningRequest', false)
+export const horizontalPodAutoscalers = key<HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler')
