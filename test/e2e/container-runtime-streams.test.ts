@@ -9,7 +9,7 @@ import { RuntimeWorld, root, whySkip } from './container-runtime-world.ts'
 test('container runtime: streams and images', { skip: whySkip() }, async () => {
   await using world = new RuntimeWorld()
   await world.ready()
-  const [command, args] = world.command(process.execPath, ['--disable-proto=delete', '--disable-warning=ExperimentalWarning', '--test-reporter=spec', join(root, 'test/e2e/container-runtime-inside.ts'), world.dir, world.cgroup])
+  const [command, args] = world.command(process.execPath, ['--disable-proto=delete', '--disable-warning=ExperimentalWarning', '--test-force-exit', '--test-reporter=spec', join(root, 'test/e2e/container-runtime-inside.ts'), world.dir, world.cgroup])
   const { NODE_TEST_CONTEXT: _context, ...env } = process.env
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', env, timeout: 60_000 })
   assert.equal(status, 0, `${stdout}\n${stderr}`)

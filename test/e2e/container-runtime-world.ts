@@ -2,7 +2,7 @@
 // own program running in them. Afterwards it says what was left behind.
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { realClock } from '../../src/lib/async/real-clock.ts'
 import { sleep } from '../../src/lib/base/clock.ts'
@@ -92,7 +92,7 @@ export class RuntimeWorld {
     const left: string[] = []
     const pid = this.#holder?.pid
     for (const line of readFileSync(`/proc/${pid}/mounts`, 'utf8').split('\n')) if (line.includes(this.dir)) left.push(`mount ${line.split(' ')[1]}`)
-    for (const line of this.inside('ip', ['-br', 'link']).split('\n')) if (/^veth/.test(line)) left.push(`interface ${line.split(' ')[0]}`)
+    for (const line of this.inside('ip', ['-br', 'link']).split('\n')) if (line.startsWith('veth')) left.push(`interface ${line.split(' ')[0]}`)
     for (const line of this.inside('iptables', ['-t', 'nat', '-S']).split('\n')) if (line.includes('--dport')) left.push(`rule ${line}`)
     const hierarchies = existsSync('/sys/fs/cgroup/cgroup.controllers') ? ['/sys/fs/cgroup'] : readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)
     for (const hierarchy of hierarchies) {
@@ -129,6 +129,5 @@ export class RuntimeWorld {
     this.#holder?.kill('SIGKILL')
     spawnSync('ip', ['netns', 'del', this.#name])
     rmSync(this.dir, { recursive: true, force: true })
-    mkdirSync('/tmp', { recursive: true })
   }
 }
