@@ -1,0 +1,48 @@
+// ConfigMaps and Secrets that pods of this node use: asked for when needed, kept a minute, asked anew for a pod that has just come.
+// Rule it keeps: when the API server can't answer, what was known before serves; "there is none" is never kept.
+// Upstream: pkg/kubelet/util/manager/cache_based_manager.go
+import { hasReason } from '../../../lib/client/api-error.ts'
+import type { Clock } from '../../../lib/base/clock.ts'
+import type { ApiClient, ApiObject, ResourceKey } from '../../../lib/client/api-client.ts'
+
+interface Cached<T> { readonly object: T; readonly fetchedAtMs: number }
+
+export interface ObjectCache<T> {
+  /** The object, no older than `notBeforeMs` (monotonic) and the time to live; undefined when there is none. */
+  get(namespace: string, name: string, notBeforeMs: number, signal: AbortSignal): Promise<T | undefined>
+}
+
+export function createObjectCache<T extends ApiObject>(client: ApiClient, key: ResourceKey<T>, clock: Clock, timeToLiveMs = 60_000): ObjectCache<T> {
+  const cache = new Map<string, Cached<T>>()
+  const pending = new Map<string, Promise<T | undefined>>()
+
+  const fetch = async (namespace: string, name: string, id: string, signal: AbortSignal): Promise<T | undefined> => {
+    const fetchedAtMs = clock.monotonic()
+    try {
+      const object = await client.resource(key).get(namespace, name, signal)
+      cache.set(id, { object, fetchedAtMs })
+      return object
+    } catch (error) {
+      if (hasReason(error, 'NotFound')) { cache.delete(id); return undefined }
+      const known = cache.get(id)
+      if (known && !signal.aborted) return known.object
+      throw error
+    } finally {
+      pending.delete(id)
+    }
+  }
+
+  return {
+    get(namespace, name, notBeforeMs, signal) {
+      const id = `${namespace}/${name}`
+      const known = cache.get(id)
+      if (known && known.fetchedAtMs >= notBeforeMs && clock.monotonic() - known.fetchedAtMs < timeToLiveMs) return Promise.resolve(known.object)
+      const running = pending.get(id)
+      if (running) return running
+      for (const [other, value] of cache) if (cache.size > 2000 && clock.monotonic() - value.fetchedAtMs > timeToLiveMs) cache.delete(other)
+      const started = fetch(namespace, name, id, signal)
+      pending.set(id, started)
+      return started
+    },
+  }
+}
