@@ -1,0 +1,160 @@
+// kube-apiserver: the one door to the cluster's state. `startApiServer(options, signal)`; then `transport(user)` for callers in the process and
+// `listen()` for everybody else. Runs on any etcd, under any clock.
+//
+// The way of a request: authentication (sockets), impersonation, limits in flight, authorization, then the handler: decode, admission, validation,
+// one etcd transaction, answer. Upstream: cmd/kube-apiserver/app/server.go
+import { sleep } from '../../lib/base/clock.ts'
+import type { ApiTransport } from '../../lib/client/transport.ts'
+import { AdmissionChain } from './admission/admission.ts'
+import { admissionPlugins } from './admission/plugins.ts'
+import { ServiceAllocator } from './allocation/service-allocator.ts'
+import { Authenticator } from './authentication/authenticator.ts'
+import { bootstrapTokens } from './authentication/bootstrap-tokens.ts'
+import { signingKey, verificationKeys } from './authentication/jwt.ts'
+import { ServiceAccountTokens } from './authentication/service-account-tokens.ts'
+import { alwaysAllow, alwaysDeny, unionAuthorizer } from './authorization/authorizer.ts'
+import type { Authorizer } from './authorization/authorizer.ts'
+import { NodeAuthorizer } from './authorization/node-authorizer.ts'
+import { RbacAuthorizer } from './authorization/rbac.ts'
+import { ensureKubernetesService, publishEndpoint } from './bootstrap/kubernetes-service.ts'
+import { createBootstrapObjects } from './bootstrap/reconcile.ts'
+import { systemObjects } from './bootstrap/system-objects.ts'
+import { buildResources } from './endpoints/build-resources.ts'
+import type { BuiltResources } from './endpoints/build-resources.ts'
+import type { Dispatcher } from './endpoints/dispatch.ts'
+import { endWatchAfter } from './endpoints/read.ts'
+import type { ServerContext } from './endpoints/server-context.ts'
+import { customHandlers } from './endpoints/custom-handlers.ts'
+import { RequestMetrics } from './endpoints/metrics.ts'
+import { nonResourcePaths } from './endpoints/non-resource-paths.ts'
+import { requestHandler } from './filters/request-handler.ts'
+import { MaxInFlight } from './filters/max-in-flight.ts'
+import { startHttpsServer } from './http/https-server.ts'
+import type { ListenOptions, Listening } from './http/https-server.ts'
+import { inProcessTransport } from './in-process-transport.ts'
+import { createStrategies } from './registry/strategies.ts'
+import type { UserInfo } from './registry/strategy.ts'
+import type { ApiServerOptions } from './server-options.ts'
+import { compactRegularly } from './storage/compactor.ts'
+import { EventLease } from './storage/event-lease.ts'
+import { bookmarkObject } from './storage/watch-cache.ts'
+import { WatchHistory } from './storage/watch-history.ts'
+
+export type { ApiServerOptions, AuthorizationMode } from './server-options.ts'
+export type { ListenOptions, Listening } from './http/https-server.ts'
+
+export interface ApiServer extends AsyncDisposable {
+  /** A way in for callers in the process, as this user: same authorization, admission and validation, no bytes. */
+  transport(user: UserInfo): ApiTransport
+  /** Serves HTTPS, HTTP/1.1 and HTTP/2 on one port, and publishes the address in default/kubernetes. Needs `tls`. */
+  listen(options: ListenOptions): Promise<Listening>
+  /** How far its caches are. */
+  readonly revision: number
+}
+
+const defaultIssuer = 'https://kubernetes.default.svc.cluster.local'
+const bookmarkIntervalMs = 30_000
+const namespaceCheckMs = 60_000
+
+/** Loads the caches, creates what a new cluster lacks, and is then ready. `signal` ends it, as disposing does. */
+export async function startApiServer(options: ApiServerOptions, signal: AbortSignal): Promise<ApiServer> {
+  const { etcd, clock, random, logger } = options
+  const stop = new AbortController()
+  const ended = AbortSignal.any([signal, stop.signal])
+  const built = buildResources({ etcd, clock, logger, strategies: options.strategies ?? createStrategies(), freezeObjects: options.freezeObjects ?? false })
+  await built.feed.start(ended)
+
+  const serviceAccounts = createTokens(options, built)
+  const authenticator = new Authenticator({ clock, staticTokens: options.tokens ?? [], serviceAccounts, bootstrapToken: bootstrapTokens(built.stored, clock), anonymous: options.anonymousAuth ?? true })
+  const rbac = new RbacAuthorizer(built.stored)
+  const modes = options.authorizationModes ?? ['Node', 'RBAC']
+  const authorizer = unionAuthorizer(modes.map((mode): Authorizer => {
+    switch (mode) {
+      case 'Node': return new NodeAuthorizer(built.stored)
+      case 'RBAC': return rbac
+      case 'AlwaysAllow': return alwaysAllow
+      case 'AlwaysDeny': return alwaysDeny
+    }
+  }))
+  const services = built.stored.get('/services')
+  if (!services) throw new Error('the API server has no Services')
+  const allocator = new ServiceAllocator({
+    clusterIpRange: options.serviceClusterIpRange ?? '10.0.0.0/24', nodePortRange: options.nodePortRange ?? { first: 30_000, last: 32_767 }, random, clock, services,
+    ipAddresses: built.stored.get('networking.k8s.io/ipaddresses'),
+  })
+  const server: ServerContext = {
+    etcd, clock, random, logger, resources: built.resources, stored: built.stored, authorizer, history: new WatchHistory(etcd), services: allocator,
+    admission: new AdmissionChain(admissionPlugins({ stored: built.stored, random, clock, authorizer, rbac: modes.includes('RBAC') ? rbac : undefined, enable: options.enableAdmissionPlugins ?? [], disable: options.disableAdmissionPlugins ?? [] })),
+    eventLease: new EventLease(etcd, clock, options.eventTtlSeconds ?? 3600), minRequestTimeoutSeconds: options.minRequestTimeoutSeconds ?? 1800,
+  }
+  const limits = new MaxInFlight(options.maxRequestsInFlight ?? 400, options.maxMutatingRequestsInFlight ?? 200)
+  const metrics = new RequestMetrics()
+  const address = { address: options.advertiseAddress ?? '127.0.0.1', port: options.securePort ?? 6443 }
+  const dispatcher: Dispatcher = {
+    server,
+    custom: customHandlers({ authorizer, rbac, authenticator, serviceAccounts, kubeletClient: options.kubeletClient ?? {} }),
+    nonResource: nonResourcePaths({ server, address: () => address, serviceAccounts, limits, metrics, etcdHealthy: () => built.feed.healthy, ready: () => ready }),
+  }
+  const handle = requestHandler({ dispatcher, limits, metrics })
+  let ready = false
+
+  await createBootstrapObjects(server, ended)
+  await ensureKubernetesService(server, allocator.addresses.firstAddress, options.securePort ?? 6443, ended)
+  ready = true
+  const background = [
+    options.compactionIntervalMs === 0 ? undefined : compactRegularly(etcd, clock, logger.named('compact'), options.compactionIntervalMs ?? 300_000, ended),
+    sendBookmarks(built, server, ended),
+    keepSystemObjects(server, ended),
+  ]
+  const listeners: Listening[] = []
+
+  return {
+    get revision() { return built.feed.revision },
+    transport: (user) => inProcessTransport({
+      handle, now: () => clock.now(), limitWatch: (answer, over) => { void endWatchAfter(server, answer, AbortSignal.any([over, ended])) },
+    }, user),
+    async listen(listen) {
+      if (!options.tls) throw new Error('listen() needs a certificate in options.tls')
+      const listening = await startHttpsServer({
+        server, handle, authenticator, tls: options.tls, ended, ...(options.clientCa !== undefined && { clientCa: options.clientCa }), requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
+      }, listen)
+      listeners.push(listening)
+      address.port = listening.port
+      await publishEndpoint(server, { ...address }, ended)
+      return listening
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      for (const resource of built.resources.values()) resource.store.cache.closeWatchers()
+      await Promise.all(listeners.map((l) => l[Symbol.asyncDispose]()))
+      await Promise.all(background)
+    },
+  }
+}
+
+function createTokens(options: ApiServerOptions, built: BuiltResources): ServiceAccountTokens {
+  const { issuers = [defaultIssuer], signingKey: pem, verificationKeys: more = [], audiences } = options.serviceAccounts ?? {}
+  return new ServiceAccountTokens({
+    issuers, signingKey: pem === undefined ? undefined : signingKey(pem), verificationKeys: [...(pem === undefined ? [] : [pem]), ...more].flatMap((text) => [...verificationKeys(text)]),
+    apiAudiences: audiences ?? issuers, clock: options.clock, random: options.random, stored: built.stored,
+  })
+}
+
+/** Tells watchers twice a minute how far they are, so that a resume asks for little. */
+async function sendBookmarks({ feed, resources }: BuiltResources, server: ServerContext, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try { await sleep(server.clock, bookmarkIntervalMs, signal) } catch { return }
+    const { revision } = feed
+    for (const { store, info, apiVersion, conversion } of resources.values()) {
+      if (!conversion) store.cache.sendBookmarks(revision, (at) => bookmarkObject(store.cache.kind, apiVersion, info.kind, at))
+    }
+  }
+}
+
+/** Brings back system namespaces and priority classes that somebody has deleted. */
+async function keepSystemObjects(server: ServerContext, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try { await sleep(server.clock, namespaceCheckMs, signal) } catch { return }
+    try { await createBootstrapObjects(server, signal, systemObjects) } catch (error) { if (!signal.aborted) server.logger.error('Creating system objects failed', error) }
+  }
+}

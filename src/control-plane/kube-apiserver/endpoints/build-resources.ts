@@ -1,0 +1,102 @@
+// The served resources, each with its strategy, its place in etcd and its cache: the generated list of the API, the kinds' strategies and the key
+// layout put together.
+import { servedResources } from '../../../lib/api/generated/resources.ts'
+import { decodeProtobuf, hasProtobufPrefix } from '../../../lib/api/protobuf-codec.ts'
+import { parseJson } from '../../../lib/apimachinery/parse-json.ts'
+import { isJsonObject } from '../../../lib/base/json.ts'
+import type { Clock } from '../../../lib/base/clock.ts'
+import type { ResourceInfo } from '../../../lib/api/resource-info.ts'
+import type { Logger } from '../../../lib/component-base/log.ts'
+import type { EtcdClient } from '../../../lib/etcd-client/etcd-client.ts'
+import type { StrategyTable } from '../registry/strategy.ts'
+import type { FeedTarget } from '../storage/etcd-feed.ts'
+import { EtcdFeed } from '../storage/etcd-feed.ts'
+import { ResourceStore } from '../storage/resource-store.ts'
+import { storagePrefix } from '../storage/storage-keys.ts'
+import { asApiObject, encodeForStorage } from '../storage/stored-object.ts'
+import type { StoredKind } from '../storage/stored-object.ts'
+import { WatchCache } from '../storage/watch-cache.ts'
+import { eventConversion } from './event-conversion.ts'
+import type { ServedResource } from './served-resource.ts'
+import { apiVersionOf } from './served-resource.ts'
+
+/** Groups and versions that are served, in discovery's order. What isn't here is off: it belongs to later issues or to feature gates. */
+const served: ReadonlySet<string> = new Set([
+  '/v1', 'apps/v1', 'events.k8s.io/v1', 'authentication.k8s.io/v1', 'authorization.k8s.io/v1', 'autoscaling/v2', 'batch/v1', 'certificates.k8s.io/v1', 'networking.k8s.io/v1',
+  'policy/v1', 'rbac.authorization.k8s.io/v1', 'storage.k8s.io/v1', 'scheduling.k8s.io/v1', 'coordination.k8s.io/v1', 'node.k8s.io/v1', 'discovery.k8s.io/v1', 'flowcontrol.apiserver.k8s.io/v1',
+])
+
+export interface BuiltResources {
+  readonly feed: EtcdFeed
+  /** In discovery's order, by `group/version/resource`. */
+  readonly resources: ReadonlyMap<string, ServedResource>
+  /** By `group/resource`. */
+  readonly stored: ReadonlyMap<string, ServedResource>
+}
+
+export interface BuildOptions {
+  readonly etcd: EtcdClient
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly strategies: StrategyTable
+  readonly freezeObjects: boolean
+}
+
+export function isStored(info: ResourceInfo): boolean {
+  return info.verbs.includes('get') && info.verbs.includes('create')
+}
+
+export function buildResources(options: BuildOptions): BuiltResources {
+  const infos = servedResources.filter((info) => served.has(`${info.group}/${info.version}`))
+  const targets = new Map<string, FeedTarget>()
+  const targetOf = (info: ResourceInfo): FeedTarget => {
+    const storage = info.group === 'events.k8s.io' ? infos.find((i) => i.group === '' && i.resource === 'events') ?? info : info
+    const prefix = storagePrefix(storage.group, storage.resource)
+    let target = targets.get(prefix)
+    if (target) return target
+    const strategy = options.strategies.get(`${storage.group}/${storage.resource}`)
+    const apiVersion = apiVersionOf(storage.group, storage.version)
+    const kind: StoredKind = {
+      head: `{"kind":${JSON.stringify(storage.kind)},"apiVersion":${JSON.stringify(apiVersion)},`, freeze: options.freezeObjects,
+      selectableFields: (object) => strategy?.selectableFields(object) ?? {},
+    }
+    targets.set(prefix, target = { prefix, cache: new WatchCache(kind), normalize: (value) => normalize(storage, apiVersion, value) })
+    return target
+  }
+  const kept = infos.filter((info) => options.strategies.has(`${info.group}/${info.resource}`))
+  for (const info of kept) if (isStored(info)) targetOf(info)
+  const feed = new EtcdFeed({ etcd: options.etcd, clock: options.clock, logger: options.logger.named('feed'), root: '/registry', targets: [...targets.values()] })
+  const resources = new Map<string, ServedResource>()
+  const stored = new Map<string, ServedResource>()
+  for (const info of kept) {
+    const own = options.strategies.get(`${info.group}/${info.resource}`)
+    const isEvents = info.group === 'events.k8s.io'
+    const strategy = isEvents ? options.strategies.get('/events') ?? own : own
+    if (!strategy) continue
+    const store = new ResourceStore({ group: info.group, resource: info.resource }, targetOf(info), options.etcd, feed)
+    const entry: ServedResource = { info, apiVersion: apiVersionOf(info.group, info.version), strategy, store, ...(isEvents && { conversion: eventConversion }) }
+    resources.set(`${info.group}/${info.version}/${info.resource}`, entry)
+    if (!stored.has(`${info.group}/${info.resource}`)) stored.set(`${info.group}/${info.resource}`, entry)
+  }
+  return { feed, resources, stored }
+}
+
+/** What another program wrote (protobuf, or JSON in another order), in the layout that is served. */
+function normalize(info: ResourceInfo, apiVersion: string, value: Uint8Array): { readonly value: Uint8Array; readonly insertAt: number } | undefined {
+  try {
+    let object
+    if (hasProtobufPrefix(value)) object = decodeProtobuf(value, info.type)
+    else {
+      const parsed = parseJson(value)
+      if (!parsed.ok || !isJsonObject(parsed.value)) return undefined
+      object = parsed.value
+    }
+    const { metadata } = object
+    if (!isJsonObject(metadata) || typeof metadata['name'] !== 'string') return undefined
+    const { resourceVersion: _rv, ...meta } = metadata
+    const encoded = encodeForStorage(asApiObject({ ...object, kind: info.kind, apiVersion, metadata: { ...meta, uid: typeof meta['uid'] === 'string' ? meta['uid'] : '' } }))
+    return encoded.insertAt < 0 ? undefined : encoded
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,35 @@
+// What the templates of all controllers of long-running pods have in common: the selector must pick the template's pods, and these must always be restarted.
+// Upstream: pkg/apis/apps/validation/validation.go, pkg/apis/core/validation/validation.go (ValidatePodTemplateSpecForRC)
+import type { Draft } from '../../../../lib/base/json.ts'
+import type { PodTemplateSpec } from '../../../../lib/api/generated/types/core-v1.ts'
+import type { LabelSelector } from '../../../../lib/api/generated/types/meta-v1.ts'
+import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
+import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
+import { optionsFor, strictTemplateOptions } from '../core/pod/pod-validation-options.ts'
+import type { PodValidationOptions } from '../core/pod/pod-validation-options.ts'
+import { validatePodTemplateSpec } from '../core/pod/validate-pod.ts'
+import { isEmptySelector, selectorMatches, validateLabelSelector } from '../validation/label-selector.ts'
+
+type Template = Draft<PodTemplateSpec> | undefined
+
+export const templateOptions = (old: Template): PodValidationOptions => optionsFor(strictTemplateOptions, old?.spec, old?.metadata)
+
+export function validateSelector(selector: Draft<LabelSelector> | undefined, kind: string, path: string, errors: FieldError[]): void {
+  if (!selector) { errors.push(fieldRequired(`${path}.selector`)); return }
+  validateLabelSelector(selector, `${path}.selector`, errors)
+  if (isEmptySelector(selector)) errors.push(fieldInvalid(`${path}.selector`, selector, `empty selector is invalid for ${kind}`))
+}
+
+export function validateSelected(template: Template, selector: Draft<LabelSelector> | undefined, path: string, errors: FieldError[]): void {
+  const labels = template?.metadata?.labels
+  if (!isEmptySelector(selector) && !selectorMatches(selector, labels)) errors.push(fieldInvalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'))
+}
+
+/** For ReplicaSets, Deployments and ReplicationControllers. */
+export function validateReplicatedTemplate(template: Template, old: Template, selector: Draft<LabelSelector> | undefined, kind: string, path: string, errors: FieldError[]): void {
+  if (!template) { errors.push(fieldRequired(path)); return }
+  validateSelected(template, selector, path, errors)
+  validatePodTemplateSpec(template, path, errors, templateOptions(old))
+  if (template.spec?.restartPolicy !== 'Always') errors.push(fieldNotSupported(`${path}.spec.restartPolicy`, template.spec?.restartPolicy ?? '', ['Always']))
+  if (template.spec?.activeDeadlineSeconds !== undefined) errors.push(fieldForbidden(`${path}.spec.activeDeadlineSeconds`, `activeDeadlineSeconds in ${kind} is not Supported`))
+}

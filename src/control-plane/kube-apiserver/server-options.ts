@@ -1,0 +1,79 @@
+// What an API server is started with. Everything but the world (etcd, clock, chance, log) has the original's default.
+import type { Clock } from '../../lib/base/clock.ts'
+import type { Random } from '../../lib/base/random.ts'
+import type { Logger } from '../../lib/component-base/log.ts'
+import type { EtcdClient } from '../../lib/etcd-client/etcd-client.ts'
+import type { PortRange } from './allocation/port-allocator.ts'
+import type { StaticToken } from './authentication/authenticator.ts'
+import type { StrategyTable } from './registry/strategy.ts'
+
+export type AuthorizationMode = 'Node' | 'RBAC' | 'AlwaysAllow' | 'AlwaysDeny'
+
+export interface ServerCertificate {
+  /** PEM, the chain after it. */
+  readonly certificate: string
+  /** PEM. */
+  readonly key: string
+}
+
+export interface ServiceAccountOptions {
+  /** The first is the issuer of new tokens, all are accepted. */
+  readonly issuers: readonly string[]
+  /** PEM of a private key; without it no tokens are issued. */
+  readonly signingKey?: string
+  /** PEM, any number of keys; the signing key's public half is always among them. */
+  readonly verificationKeys?: readonly string[]
+  /** Default: the issuers. */
+  readonly audiences?: readonly string[]
+}
+
+export interface KubeletClientOptions {
+  /** PEM of the client certificate and key that kubelets know. */
+  readonly certificate?: string
+  readonly key?: string
+  /** PEM; without it kubelets' certificates aren't verified. */
+  readonly certificateAuthority?: string
+  readonly preferredAddressTypes?: readonly string[]
+}
+
+export interface ApiServerOptions {
+  readonly etcd: EtcdClient
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly strategies?: StrategyTable
+  /** Default 10.0.0.0/24. */
+  readonly serviceClusterIpRange?: string
+  /** Default 30000–32767. */
+  readonly nodePortRange?: PortRange
+  /** Needed by listen(). */
+  readonly tls?: ServerCertificate
+  /** PEM: client certificates signed by it name users. */
+  readonly clientCa?: string
+  readonly serviceAccounts?: ServiceAccountOptions
+  readonly tokens?: readonly StaticToken[]
+  /** Default true. */
+  readonly anonymousAuth?: boolean
+  /** Default Node, RBAC. */
+  readonly authorizationModes?: readonly AuthorizationMode[]
+  readonly enableAdmissionPlugins?: readonly string[]
+  readonly disableAdmissionPlugins?: readonly string[]
+  /** Address under which the cluster reaches this server; default 127.0.0.1. Published in the endpoints of default/kubernetes once it listens. */
+  readonly advertiseAddress?: string
+  /** Target port of default/kubernetes; default 6443. */
+  readonly securePort?: number
+  readonly kubeletClient?: KubeletClientOptions
+  /** Default 400 and 200; 0: no limit. */
+  readonly maxRequestsInFlight?: number
+  readonly maxMutatingRequestsInFlight?: number
+  /** Default 60 s. */
+  readonly requestTimeoutMs?: number
+  /** Default 1800. */
+  readonly minRequestTimeoutSeconds?: number
+  /** Default 3600. */
+  readonly eventTtlSeconds?: number
+  /** How often etcd is compacted; default 5 minutes, 0: never. */
+  readonly compactionIntervalMs?: number
+  /** Tests freeze what enters a cache. */
+  readonly freezeObjects?: boolean
+}

@@ -1,0 +1,238 @@
+// Reads and writes of one resource: linearizable reads from etcd with the cache's bytes, lists from the cache once it has caught up, writes as
+// optimistic transactions.
+//
+// Rules it keeps: a write happens only if the object still is what the decision was made on (mod revision compared in the transaction); a decision
+// made on cached state that fails is made once more on fresh state before the failure counts; an update that changes no byte writes nothing.
+import { ApiError } from '../../../lib/client/api-error.ts'
+import type { ApiObject } from '../../../lib/client/api-client.ts'
+import { EtcdError } from '../../../lib/etcd-client/etcd-client.ts'
+import type { EtcdClient, EtcdCompare, EtcdKeyValue, EtcdOperation } from '../../../lib/etcd-client/etcd-client.ts'
+import { alreadyExists, expired, internalError, modified, notFound, resourceVersionTooLarge, timedOut } from '../endpoints/api-errors.ts'
+import type { GroupResource } from '../endpoints/api-errors.ts'
+import { encodeContinueToken } from './continue-token.ts'
+import type { ContinueToken } from './continue-token.ts'
+import type { EtcdFeed, FeedTarget } from './etcd-feed.ts'
+import { prefixEnd } from './storage-keys.ts'
+import { StoredObject, encodeForStorage, findInsertAt, isCanonical } from './stored-object.ts'
+import type { WatchCache } from './watch-cache.ts'
+
+/** Writes that go with an object's own: a Service's IPAddress. */
+export interface ExtraOperations {
+  readonly compare: readonly EtcdCompare[]
+  readonly success: readonly EtcdOperation[]
+}
+
+export interface StorePage {
+  readonly objects: readonly StoredObject[]
+  readonly revision: number
+  readonly continue?: string
+  /** Keys under the prefix after the last of `objects`. */
+  readonly remaining: number
+}
+
+/** What an update makes of the current object: new content, removal, or nothing. */
+export type UpdateOutcome =
+  | { readonly type: 'put'; readonly object: ApiObject; readonly extra?: ExtraOperations; readonly lease?: bigint }
+  | { readonly type: 'delete'; readonly extra?: ExtraOperations; /** The last state, told to the client and to watchers. */ readonly last?: ApiObject }
+  | { readonly type: 'keep' }
+
+export interface UpdateResult {
+  /** For a deletion: the last state, with the revision of the deletion. */
+  readonly object: StoredObject
+  readonly outcome: 'created' | 'updated' | 'unchanged' | 'deleted'
+}
+
+/** Longest wait for the cache to catch up. */
+const cacheWaitMs = 3000
+const maxAttempts = 64
+
+export class ResourceStore {
+  readonly resource: GroupResource
+  readonly target: FeedTarget
+  readonly #etcd: EtcdClient
+  readonly #feed: EtcdFeed
+
+  constructor(resource: GroupResource, target: FeedTarget, etcd: EtcdClient, feed: EtcdFeed) {
+    this.resource = resource
+    this.target = target
+    this.#etcd = etcd
+    this.#feed = feed
+  }
+
+  get cache(): WatchCache { return this.target.cache }
+  get feedRevision(): number { return this.#feed.revision }
+
+  etcdKey(key: string): Uint8Array { return Buffer.from(`${this.target.prefix}${key}`) }
+
+  /** The newest state, asked of etcd. */
+  async get(key: string, signal: AbortSignal): Promise<StoredObject | undefined> {
+    const { kvs } = await this.#range({ key: this.etcdKey(key) }, signal)
+    return kvs[0] && this.#fromEtcd(key, kvs[0])
+  }
+
+  /** The cached state, at least as new as `revision` (0: whatever is there). */
+  async getCached(key: string, revision: number, signal: AbortSignal): Promise<StoredObject | undefined> {
+    await this.catchUp(revision, signal)
+    return this.cache.get(key)
+  }
+
+  /** Waits until the cache holds everything up to `revision`. @throws ApiError ResourceVersionTooLarge */
+  async catchUp(revision: number, signal: AbortSignal): Promise<void> {
+    if (!(await this.#feed.waitFor(revision, cacheWaitMs, signal))) {
+      if (signal.aborted) throw timedOut('request did not complete within the allotted timeout')
+      throw resourceVersionTooLarge(revision, this.#feed.revision)
+    }
+  }
+
+  /** Brings the cache to the newest state and says which revision that is. */
+  async refresh(signal: AbortSignal): Promise<number> {
+    const { revision } = await this.#range({ key: healthKey, countOnly: true }, signal)
+    await this.catchUp(revision, signal)
+    return this.#feed.revision
+  }
+
+  /** A page of the state at `token.revision`, or as it is now in the cache. `limit` 0: everything. */
+  async list(prefix: string, limit: number, token: ContinueToken | undefined, exactRevision: number | undefined, signal: AbortSignal): Promise<StorePage> {
+    const at = exactRevision ?? (token && token.revision > 0 ? token.revision : undefined)
+    const start = token ? prefix + token.start : prefix
+    if (at !== undefined && at > this.#feed.revision) await this.catchUp(at, signal)
+    // Nothing of this resource has changed since: the cache still shows that revision.
+    if (at === undefined || this.cache.changedAt <= at) return this.#pageOf(prefix, this.cache.list(prefix, start, limit === 0 ? Infinity : limit), limit, at ?? this.#feed.revision)
+    const from = `${this.target.prefix}${start}`
+    const end = prefixEnd(`${this.target.prefix}${prefix}`)
+    let page
+    try {
+      page = await this.#etcd.range({ key: Buffer.from(from), rangeEnd: Buffer.from(end), revision: at, ...(limit > 0 && { limit }) }, signal)
+    } catch (error) {
+      if (error instanceof EtcdError && (error.reason === 'Compacted' || (error.reason === 'OutOfRange' && error.message.includes('compacted')))) {
+        if (token) {
+          throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+            encodeContinueToken({ revision: -1, start: token.start }))
+        }
+        throw expired(`The resourceVersion for the provided list is too old.`)
+      }
+      throw this.#storageError(error, 'list')
+    }
+    const objects = page.kvs.map((kv) => this.#fromEtcd(Buffer.from(kv.key).toString('latin1').slice(this.target.prefix.length), kv)).filter((o) => o !== undefined)
+    const last = objects.at(-1)
+    const remaining = Math.max(0, page.count - page.kvs.length)
+    return { objects, revision: at, remaining, ...(page.more && last && { continue: encodeContinueToken({ revision: at, start: `${last.key.slice(prefix.length)}\0` }) }) }
+  }
+
+  #pageOf(prefix: string, objects: readonly StoredObject[], limit: number, revision: number): StorePage {
+    const last = objects.at(-1)
+    if (limit === 0 || objects.length < limit || !last) return { objects, revision, remaining: 0 }
+    const remaining = this.cache.countAfter(prefix, last.key)
+    if (remaining === 0) return { objects, revision, remaining }
+    return { objects, revision, remaining, continue: encodeContinueToken({ revision, start: `${last.key.slice(prefix.length)}\0` }) }
+  }
+
+  /** @throws ApiError AlreadyExists */
+  async create(key: string, object: ApiObject, signal: AbortSignal, extra?: ExtraOperations, lease?: bigint): Promise<StoredObject> {
+    const { value, insertAt } = encodeForStorage(object)
+    const etcdKey = this.etcdKey(key)
+    const { succeeded, revision } = await this.#txn({
+      compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: 0 }, ...(extra?.compare ?? [])],
+      success: [{ type: 'put', key: etcdKey, value, ...(lease !== undefined && { lease }) }, ...(extra?.success ?? [])],
+      failure: [],
+    }, signal)
+    if (!succeeded) throw alreadyExists(this.resource, object.metadata.name)
+    return this.#written(key, value, insertAt, revision, object)
+  }
+
+  /**
+   * Applies `decide` to the current object until the result is stored. `decide` may be called several times and gets undefined where there is no object.
+   * @param precondition when false, a concurrent change is a Conflict instead of another attempt
+   */
+  async update(key: string, name: string, decide: (current: StoredObject | undefined) => Promise<UpdateOutcome> | UpdateOutcome, signal: AbortSignal): Promise<UpdateResult> {
+    let current = this.cache.get(key)
+    // Absence in the cache proves nothing.
+    let fresh = false
+    if (!current) { current = await this.get(key, signal); fresh = true }
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      let decision: UpdateOutcome
+      try {
+        decision = await decide(current)
+      } catch (error) {
+        if (fresh || !(error instanceof ApiError)) throw error
+        const newest = await this.get(key, signal)
+        fresh = true
+        if (newest?.revision === current?.revision) throw error
+        current = newest
+        continue
+      }
+      const etcdKey = this.etcdKey(key)
+      const unchanged = decision.type === 'keep'
+      const encoded = decision.type === 'put' ? encodeForStorage(decision.object) : undefined
+      if (unchanged || (current && encoded && Buffer.compare(encoded.value, current.value) === 0)) {
+        if (!current) throw notFound(this.resource, name)
+        if (fresh) return { object: current, outcome: 'unchanged' }
+        const newest = await this.get(key, signal)
+        fresh = true
+        if (newest?.revision === current.revision) return { object: current, outcome: 'unchanged' }
+        current = newest
+        continue
+      }
+      const extra = decision.type === 'keep' ? undefined : decision.extra
+      const operation: EtcdOperation = encoded
+        ? { type: 'put', key: etcdKey, value: encoded.value, ...(decision.type === 'put' && decision.lease !== undefined && { lease: decision.lease }) }
+        : { type: 'deleteRange', key: etcdKey }
+      const result = await this.#txn({
+        compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: current?.revision ?? 0 }, ...(extra?.compare ?? [])],
+        success: [operation, ...(extra?.success ?? [])],
+        failure: [{ type: 'range', key: etcdKey }],
+      }, signal)
+      if (result.succeeded) {
+        if (decision.type === 'put' && encoded) return { object: this.#written(key, encoded.value, encoded.insertAt, result.revision, decision.object), outcome: current ? 'updated' : 'created' }
+        if (!current) throw notFound(this.resource, name)
+        const last = decision.type === 'delete' && decision.last ? encodeForStorage(decision.last) : { value: current.value, insertAt: current.insertAt }
+        return { object: new StoredObject(this.cache.kind, key, last.value, result.revision, last.insertAt), outcome: 'deleted' }
+      }
+      const range = result.results[0]
+      const kv = range?.type === 'range' ? range.kvs[0] : undefined
+      current = kv && this.#fromEtcd(key, kv)
+      fresh = true
+    }
+    throw modified(this.resource, name)
+  }
+
+  /** A stored object for what this process has just written. */
+  #written(key: string, value: Uint8Array, insertAt: number, revision: number, object: ApiObject): StoredObject {
+    const withVersion = withResourceVersion(object, String(revision))
+    this.cache.adopt(key, revision, withVersion)
+    return new StoredObject(this.cache.kind, key, value, revision, insertAt, withVersion)
+  }
+
+  #fromEtcd(key: string, kv: EtcdKeyValue): StoredObject | undefined {
+    const cached = this.cache.get(key)
+    if (cached?.revision === kv.modRevision) return cached
+    const layout = isCanonical(kv.value, this.cache.kind.head) ? { value: kv.value, insertAt: findInsertAt(kv.value) } : this.target.normalize(kv.value)
+    if (!layout) throw internalError(`the object ${this.target.prefix}${key} can't be read`)
+    return new StoredObject(this.cache.kind, key, layout.value, kv.modRevision, layout.insertAt)
+  }
+
+  async #range(request: Parameters<EtcdClient['range']>[0], signal: AbortSignal): ReturnType<EtcdClient['range']> {
+    try { return await this.#etcd.range(request, signal) } catch (error) { throw this.#storageError(error, 'get') }
+  }
+
+  async #txn(request: Parameters<EtcdClient['txn']>[0], signal: AbortSignal): ReturnType<EtcdClient['txn']> {
+    try { return await this.#etcd.txn(request, signal) } catch (error) { throw this.#storageError(error, 'write') }
+  }
+
+  #storageError(error: unknown, operation: string): unknown {
+    if (!(error instanceof EtcdError)) return error
+    if (error.reason === 'DeadlineExceeded') return timedOut('request did not complete within the allotted timeout')
+    return internalError(error.message === '' ? `etcd failed to ${operation}` : error.message)
+  }
+}
+
+const healthKey = Buffer.from('/registry/health')
+
+/** The same object under this resourceVersion, with the metadata in the order in which it is served. */
+export function withResourceVersion(object: ApiObject, resourceVersion: string): ApiObject {
+  const { name, generateName, namespace, uid, resourceVersion: _old, ...rest } = object.metadata
+  return {
+    ...object,
+    metadata: { name, ...(generateName !== undefined && { generateName }), ...(namespace !== undefined && { namespace }), uid, resourceVersion, ...rest },
+  }
+}

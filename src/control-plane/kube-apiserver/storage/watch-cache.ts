@@ -1,0 +1,186 @@
+// What the API server knows of one resource: every object as bytes, the last changes, and who watches. State in, deliveries out: pure but for
+// the calls to watchers. The etcd feed drives it.
+//
+// Rules it keeps: `revision` never goes back; a change is told to watchers in the order of revisions and only after it is in the cache; objects
+// and events are shared and readonly.
+import { CacheEvent, Delivery } from './cache-event.ts'
+import type { ObjectFilter } from './cache-event.ts'
+import { CacheWatcher } from './cache-watcher.ts'
+import type { WatcherOptions } from './cache-watcher.ts'
+import { SortedKeys } from './sorted-keys.ts'
+import type { StoredKind } from './stored-object.ts'
+import { StoredObject, asApiObject, encodeForStorage } from './stored-object.ts'
+
+/** Called for every change, for those inside the server who keep something up to date (RBAC rules, IP allocation). */
+export type CacheListener = (event: CacheEvent) => void
+
+const defaultWindow = 4096
+
+export class WatchCache {
+  readonly kind: StoredKind
+  readonly #objects = new Map<string, StoredObject>()
+  readonly #keys = new SortedKeys()
+  /** The last changes, oldest first, in a ring. */
+  #window: CacheEvent[] = []
+  #windowStart = 0
+  readonly #windowLimit: number
+  /** Changes with a revision above this are all in the window. */
+  #windowAfter = 0
+  /** Revision of the newest change of this resource. */
+  #changedAt = 0
+  readonly #watchers = new Set<CacheWatcher>()
+  /** Watchers that can only ever see one key. */
+  readonly #watchersByKey = new Map<string, Set<CacheWatcher>>()
+  readonly #listeners: CacheListener[] = []
+  /** Parsed forms of objects that this process wrote and the feed hasn't brought yet. */
+  readonly #written = new Map<string, { readonly revision: number; readonly object: ReturnType<typeof asApiObject> }>()
+
+  constructor(kind: StoredKind, windowLimit = defaultWindow) {
+    this.kind = kind
+    this.#windowLimit = windowLimit
+  }
+
+  get size(): number { return this.#objects.size }
+  get watcherCount(): number { return this.#watchers.size + this.#watchersByKey.size }
+  get changedAt(): number { return this.#changedAt }
+  /** A watch may start after any revision from this on. */
+  get oldestResumable(): number { return this.#windowAfter }
+
+  get(key: string): StoredObject | undefined { return this.#objects.get(key) }
+
+  /** Objects under `prefix` in key order, from `start` on. */
+  list(prefix: string, start?: string, limit?: number): StoredObject[] {
+    return this.#keys.range(prefix, start, limit).map((key) => this.#objects.get(key)!) // cast: keys and objects hold the same keys
+  }
+
+  countAfter(prefix: string, key: string): number { return this.#keys.countAfter(prefix, key) }
+
+  /** Replaces everything, at the start and when changes were lost. Watchers end: their clients list again. */
+  reset(objects: readonly StoredObject[], revision: number): void {
+    const before = new Map(this.#objects)
+    this.#objects.clear()
+    for (const key of before.keys()) this.#keys.delete(key)
+    for (const object of objects) { this.#objects.set(object.key, object); this.#keys.add(object.key) }
+    this.#window = []
+    this.#windowStart = 0
+    this.#windowAfter = revision
+    this.#changedAt = revision
+    for (const watcher of this.#allWatchers()) watcher.finish('closed')
+    for (const object of objects) {
+      const previous = before.get(object.key)
+      before.delete(object.key)
+      if (previous?.revision !== object.revision) this.#tellListeners(new CacheEvent(object.revision, object, previous))
+    }
+    for (const gone of before.values()) this.#tellListeners(new CacheEvent(revision, undefined, gone))
+  }
+
+  put(key: string, value: Uint8Array, revision: number, insertAt: number): void {
+    const previous = this.#objects.get(key)
+    if (previous && previous.revision >= revision) return
+    const written = this.#written.get(key)
+    if (written && written.revision <= revision) this.#written.delete(key)
+    const current = new StoredObject(this.kind, key, value, revision, insertAt, written?.revision === revision ? written.object : undefined)
+    this.#objects.set(key, current)
+    if (!previous) this.#keys.add(key)
+    this.#record(new CacheEvent(revision, current, previous))
+  }
+
+  delete(key: string, revision: number): void {
+    const previous = this.#objects.get(key)
+    this.#written.delete(key)
+    if (!previous) return
+    this.#objects.delete(key)
+    this.#keys.delete(key)
+    this.#record(new CacheEvent(revision, undefined, previous))
+  }
+
+  /** A parsed form of what was just written, so that nobody parses it again. */
+  adopt(key: string, revision: number, object: ReturnType<typeof asApiObject>): void {
+    const known = this.#objects.get(key)
+    if (known?.revision === revision) known.adopt(object)
+    else if ((known === undefined || known.revision < revision) && this.#written.size < 10_000) this.#written.set(key, { revision, object })
+  }
+
+  listen(listener: CacheListener): void { this.#listeners.push(listener) }
+
+  /** Changes after `revision`, oldest first; undefined when the window begins later. */
+  since(revision: number): readonly CacheEvent[] | undefined {
+    if (revision < this.#windowAfter) return undefined
+    const all = this.#window.slice(this.#windowStart)
+    let at = all.length
+    while (at > 0 && all[at - 1]!.revision > revision) at-- // cast: within bounds
+    return all.slice(at)
+  }
+
+  /** Adds a watcher that starts with `initial` and goes on with everything newer than `options.afterRevision`. */
+  watch(options: WatcherOptions, initial: readonly StoredObject[], backlog: readonly CacheEvent[]): CacheWatcher {
+    const watcher = new CacheWatcher(options, initial, (w) => { this.#remove(w) })
+    for (const event of backlog) watcher.offer(event)
+    if (options.key !== undefined) {
+      let set = this.#watchersByKey.get(options.key)
+      if (!set) this.#watchersByKey.set(options.key, set = new Set())
+      set.add(watcher)
+    } else this.#watchers.add(watcher)
+    return watcher
+  }
+
+  /** Tells every watcher that asked how far the cache is. `object` is the bookmark's body for a revision. */
+  sendBookmarks(revision: number, object: (revision: number) => StoredObject): void {
+    let bookmark: Delivery | undefined
+    for (const watcher of this.#allWatchers()) if (watcher.options.bookmarks) watcher.bookmark(bookmark ??= new Delivery('BOOKMARK', object(revision)))
+  }
+
+  closeWatchers(): void { for (const watcher of this.#allWatchers()) watcher.finish('closed') }
+
+  #record(event: CacheEvent): void {
+    this.#changedAt = event.revision
+    this.#window.push(event)
+    if (this.#window.length - this.#windowStart > this.#windowLimit) {
+      this.#windowAfter = this.#window[this.#windowStart]!.revision // cast: the ring is longer than its limit
+      this.#windowStart++
+      if (this.#windowStart > this.#windowLimit) { this.#window = this.#window.slice(this.#windowStart); this.#windowStart = 0 }
+    }
+    this.#tellListeners(event)
+    for (const watcher of this.#watchers) watcher.offer(event)
+    const byKey = this.#watchersByKey.get(event.key)
+    if (byKey) for (const watcher of byKey) watcher.offer(event)
+  }
+
+  #tellListeners(event: CacheEvent): void { for (const listener of this.#listeners) listener(event) }
+
+  #remove(watcher: CacheWatcher): void {
+    this.#watchers.delete(watcher)
+    const { key } = watcher.options
+    if (key === undefined) return
+    const set = this.#watchersByKey.get(key)
+    set?.delete(watcher)
+    if (set?.size === 0) this.#watchersByKey.delete(key)
+  }
+
+  #allWatchers(): CacheWatcher[] { return [...this.#watchers, ...[...this.#watchersByKey.values()].flatMap((set) => [...set])] }
+}
+
+/** A bookmark's body: the kind, the version and the revision, nothing else. */
+export function bookmarkObject(kind: StoredKind, apiVersion: string, kindName: string, revision: number, annotations?: { readonly [key: string]: string }): StoredObject {
+  const object = asApiObject({ kind: kindName, apiVersion, metadata: { uid: '', ...(annotations && { annotations }) } })
+  const { value, insertAt } = encodeForStorage(object)
+  // The uid only marks the place; an empty one isn't sent.
+  const text = Buffer.from(value).toString()
+  const without = Buffer.from(text.replace('"uid":""', '"resourceVersion":"' + revision + '"'))
+  return new BookmarkObject(kind, without, revision, insertAt, asApiObject({ kind: kindName, apiVersion, metadata: { resourceVersion: String(revision), ...(annotations && { annotations }) } }))
+}
+
+/** Bytes that already carry their resourceVersion. */
+class BookmarkObject extends StoredObject {
+  readonly #body: ReturnType<typeof asApiObject>
+  constructor(kind: StoredKind, value: Uint8Array, revision: number, insertAt: number, body: ReturnType<typeof asApiObject>) {
+    super(kind, '', value, revision, insertAt)
+    this.#body = body
+  }
+  override get object(): ReturnType<typeof asApiObject> { return this.#body }
+  override get byteLength(): number { return this.value.length }
+  override toBytes(): Uint8Array { return this.value }
+  override writeTo(target: Buffer, offset: number): number { target.set(this.value, offset); return offset + this.value.length }
+}
+
+export type { ObjectFilter }
