@@ -20,8 +20,9 @@ import { isProcessAlive, readClusterState, writeClusterState } from './cluster/c
 import type { NodeState } from './cluster/cluster-state.ts'
 import { startControlPlane } from './cluster/control-plane.ts'
 import { findMissingPackages, installPackages } from './cluster/host-packages.ts'
-import { createBridge, createNodeNetwork, defaultNetwork, hostAddress, isForwardingEnabled, nodeAddress, routePods, routeServices } from './cluster/host-network.ts'
+import { apiServiceAddress, clusterNetwork, createBridge, createNodeNetwork, hostAddress, isForwardingEnabled, mostNetworks, nodeAddress, routePods, routeServices } from './cluster/host-network.ts'
 import type { NodeConfiguration } from './cluster/node-configuration.ts'
+import type { ClusterNetwork } from './cluster/host-network.ts'
 import { createNodeNamespaces, enterNode } from './cluster/node-namespaces.ts'
 import { superviseNode } from './cluster/node-supervisor.ts'
 import { createProgress } from './cluster/progress.ts'
@@ -29,7 +30,6 @@ import type { Progress } from './cluster/progress.ts'
 import { startSimulatedNode } from './cluster/simulated-node.ts'
 import { runComponent, untilAborted } from './run-component.ts'
 
-const network = defaultNetwork
 const issuer = 'https://kubernetes.default.svc.cluster.local'
 
 export function run(args: readonly string[]): Promise<number> {
@@ -41,12 +41,14 @@ export function run(args: readonly string[]): Promise<number> {
       name: { type: 'string', default: 'k8ts', usage: 'name of the cluster' },
       nodes: { type: 'int', default: 1, usage: 'number of worker nodes' },
       port: { type: 'int', default: 6443, usage: 'port of the API server' },
+      network: { type: 'int', default: 0, usage: 'which of the address ranges to use, 0 to 50: for several clusters side by side' },
       'data-dir': { type: 'string', usage: 'folder of its data (default /var/lib/k8ts/<name>, without root ~/.local/share/k8ts/<name>)' },
       'simulated-pods': { type: 'bool', usage: 'run pods on a simulated runtime: no root, no host packages' },
       controllers: { type: 'strings', default: ['*'], usage: 'controllers to run, as kube-controller-manager takes them' },
     },
     async main({ flags }, _logger, signal) {
       const asRoot = process.getuid?.() === 0
+      if (flags.network < 0 || flags.network > mostNetworks) { process.stderr.write(`cluster: --network takes 0 to ${mostNetworks}\n`); return 1 }
       const paths = clusterPaths(flags.name, asRoot, flags['data-dir'] || undefined)
       const progress = createProgress(realClock, process.stdout)
       progress.say(`k8ts 0.1.0, Kubernetes v1.37.0, data in ${paths.data}`)
@@ -65,7 +67,7 @@ export function run(args: readonly string[]): Promise<number> {
       if (simulated) progress.say(asRoot ? '  pods are simulated, as asked' : '  not root: pods are simulated (the API, the controllers and the scheduler are real)')
       else if (!await ensurePackages(progress)) return 1
       const logger = createLogger({ clock: realClock, name: 'k8ts', verbosity: flags.v, processId: process.pid, write: fileWriter(join(paths.data, 'control-plane.log')) })
-      return runCluster({ flags, paths, progress, logger, simulated }, signal)
+      return runCluster({ flags, paths, progress, logger, simulated, network: clusterNetwork(flags.network) }, signal)
     },
   }, args)
 }
@@ -76,14 +78,15 @@ interface ClusterRun {
   readonly progress: Progress
   readonly logger: Logger
   readonly simulated: boolean
+  readonly network: ClusterNetwork
 }
 
 async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<number> {
-  const { flags, paths, progress, logger, simulated } = cluster
+  const { flags, paths, progress, logger, simulated, network } = cluster
   const stop = new AbortController()
   const ended = AbortSignal.any([signal, stop.signal])
   const advertise = simulated ? firstOwnAddress() : hostAddress(network)
-  const pki = loadOrCreatePki(paths.pki, ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', 'localhost', hostname(), '127.0.0.1', '::1', advertise, '10.96.0.1'], realClock, realRandom)
+  const pki = loadOrCreatePki(paths.pki, ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', 'localhost', hostname(), '127.0.0.1', '::1', advertise, apiServiceAddress(network)], realClock, realRandom)
   const nodeNames = Array.from({ length: flags.nodes }, (_, i) => `node-${i + 1}`)
   const nodeStates: readonly NodeState[] = simulated ? [] : nodeNames.map((name, index) => {
     const n = nodePaths(paths, name)
@@ -96,7 +99,7 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
 
   // The bridge must stand before the API server can listen on it; the nodes' namespaces come up beside the control plane.
   if (!simulated) await createBridge(network)
-  const preparing = simulated ? Promise.resolve() : prepareNodes(nodeNames, paths, pki, flags)
+  const preparing = simulated ? Promise.resolve() : prepareNodes(nodeNames, cluster, pki)
   preparing.catch(() => {}) // awaited below
   const controlPlane = resources.use(await startControlPlane({
     clock: realClock, random: realRandom, logger, disk: { dataDir: paths.etcd }, onReady: (component) => progress.done(component),
@@ -125,7 +128,7 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
       onExit: (code, by) => { if (!ended.aborted) progress.fail(name, `ended (${by ?? code}); it is started again, see ${n.log}`) },
     }))
   }
-  if (!simulated) void keepRoutes(controlPlane.admin, flags.name, nodeNames, logger, ended)
+  if (!simulated) void keepRoutes(controlPlane.admin, cluster, nodeNames, ended)
   for (const name of nodeNames) {
     if (!await untilNodeReady(controlPlane.admin, name, ended)) break
     progress.done(name, simulated ? 'Ready (simulated pods)' : 'Ready', startedNodesMs)
@@ -137,7 +140,7 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
 }
 
 /** Cables, namespaces and configuration of every node. */
-async function prepareNodes(names: readonly string[], paths: ClusterPaths, pki: ClusterPki, flags: ClusterRun['flags']): Promise<void> {
+async function prepareNodes(names: readonly string[], { paths, flags, network }: ClusterRun, pki: ClusterPki): Promise<void> {
   await Promise.all(names.map(async (name, index) => {
     const n = nodePaths(paths, name)
     const addresses = [nodeAddress(network, index)]
@@ -153,7 +156,7 @@ async function prepareNodes(names: readonly string[], paths: ClusterPaths, pki: 
 }
 
 /** The host and the nodes learn where each node's pods are, as node IPAM gives the ranges out. */
-async function keepRoutes(client: ApiClient, clusterName: string, names: readonly string[], logger: Logger, signal: AbortSignal): Promise<void> {
+async function keepRoutes(client: ApiClient, { network, flags, logger }: ClusterRun, names: readonly string[], signal: AbortSignal): Promise<void> {
   const routed = new Map<string, string>()
   while (!signal.aborted) {
     try {
@@ -161,7 +164,7 @@ async function keepRoutes(client: ApiClient, clusterName: string, names: readonl
       const apply = async (name: string, podCidr: string | undefined): Promise<void> => {
         const index = names.indexOf(name)
         if (index < 0 || !podCidr || routed.get(name) === podCidr) return
-        await routePods(network, clusterName, podCidr, index, names)
+        await routePods(network, flags.name, podCidr, index, names)
         routed.set(name, podCidr)
       }
       for (const node of items) await apply(node.metadata.name, node.spec.podCIDR)

@@ -19,7 +19,7 @@ const flags = {
   'mtu': { type: 'int', default: 1500, usage: 'MTU of the built-in pod network' },
   'cni-conf-dir': { type: 'string', usage: 'Folder of CNI configurations; uses CNI plugins instead of the built-in network' },
   'cni-bin-dir': { type: 'strings', default: ['/opt/cni/bin', '/usr/lib/cni'], usage: 'Folders of CNI plugins' },
-  'cgroup-parent': { type: 'string', default: '/k8ts', usage: 'Parent cgroup of pods whose configuration names none' },
+  'cgroup-parent': { type: 'string', default: '/k8ts-runtime', usage: 'Parent cgroup of pods whose configuration names none' },
   'pids-limit': { type: 'int', usage: 'Most processes in one container; 0 for no limit' },
   'insecure-registry': { type: 'strings', usage: 'Registries (host:port) that are reached by plain HTTP' },
   'registry-mirror': { type: 'map', usage: 'URL to ask instead of a registry, as host=URL' },

@@ -5,7 +5,13 @@ type Program = (args: readonly string[]) => Promise<number>
 const programs: { readonly [name: string]: () => Promise<{ readonly run: Program }> } = {
   'container-runtime': () => import('./container-runtime.ts'),
   etcd: () => import('./etcd.ts'),
+  cluster: () => import('./cluster.ts'),
+  down: () => import('./down.ts'),
+  image: () => import('./image.ts'),
   'kube-proxy': () => import('./kube-proxy.ts'),
+  'kube-scheduler': () => import('./kube-scheduler.ts'),
+  node: () => import('./node.ts'),
+  'kube-apiserver': () => import('./kube-apiserver.ts'),
   kubectl: () => import('./kubectl.ts'),
 }
 

@@ -16,7 +16,7 @@ describe('one command, a real cluster', { skip }, () => {
   let dataDir: string
   before(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'k8ts-e2e-'))
-    cluster = await startRealCluster(dataDir)
+    cluster = await startRealCluster({ dataDir })
   }, { timeout: 180_000 })
   after(async () => {
     await cluster?.[Symbol.asyncDispose]()
@@ -54,12 +54,12 @@ describe('one command, a real cluster', { skip }, () => {
           if (pod) seen.add(pod)
           return seen.size === 3 ? true : undefined
         }, 20_000)
-        assert.match(await fetchText('http://172.29.0.2:30080/') ?? '', /hello/)
+        assert.match(await fetchText('http://172.29.1.2:30080/') ?? '', /hello/)
       })
 
       test('from another pod, with exec; its output comes back, and its exit code', async () => {
         const [pod] = (await succeed('get', 'pods', '-l', 'app=web', '-o', 'name')).trim().split('\n')
-        assert.match(await succeed('exec', pod ?? '', '--', 'wget', '-q', '-O', '-', '-T', '3', `http://${await clusterIp()}/`), /hello/)
+        assert.match(await succeed('exec', pod ?? '', '--', 'wget', '-q', '-O', '-', `http://${await clusterIp()}/`), /hello/)
         assert.match(await succeed('exec', pod ?? '', '--', 'cat', '/etc/web/page.txt'), /Served by k8ts/)
         assert.equal((await kubectl('exec', pod ?? '', '--', 'sh', '-c', 'exit 7')).code, 7)
         assert.match(await succeed('exec', pod ?? '', '--', 'sh', '-c', 'echo $TOKEN'), /not-a-real-secret/)
@@ -87,7 +87,8 @@ describe('one command, a real cluster', { skip }, () => {
       })
 
       test('describe shows the events', async () => {
-        const text = await succeed('describe', 'pods', '-l', 'app=web')
+        const [pod = ''] = (await succeed('get', 'pods', '-l', 'app=web', '-o', 'name')).trim().split('\n')
+        const text = await succeed('describe', pod)
         assert.match(text, /Normal\s+Scheduled\s+.*Successfully assigned default\/web-/)
         assert.match(text, /Normal\s+Started/)
         assert.match(await succeed('describe', 'node', 'node-1'), /Allocated resources/)
@@ -106,14 +107,14 @@ describe('one command, a real cluster', { skip }, () => {
   })
 
   test('kill -9 of the whole cluster: the next start cleans up and has every object; down leaves nothing', async () => {
-    const second = await startRealCluster(dataDir)
+    const second = await startRealCluster({ dataDir })
     const env = { KUBECONFIG: second.kubeconfig }
     await run(k8ts, ['kubectl', 'create', 'configmap', 'kept', '--from-literal=a=b'], { env })
     second.process.kill('SIGKILL')
-    cluster = await startRealCluster(dataDir)
+    cluster = await startRealCluster({ dataDir })
     const { stdout } = await run(k8ts, ['kubectl', 'get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}'], { env })
     assert.equal(stdout, 'b')
-    const down = await run(k8ts, ['down', `--data-dir=${dataDir}`])
+    const down = await run(k8ts, ['down', '--name=e2e', `--data-dir=${dataDir}`])
     assert.equal(down.code, 0, down.stderr)
     assert.deepEqual(await leftovers(), [])
   })

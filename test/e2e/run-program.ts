@@ -43,9 +43,18 @@ export interface RunningCluster extends AsyncDisposable {
   interrupt(): Promise<number>
 }
 
+export interface RealClusterOptions {
+  readonly dataDir: string
+  /** Clusters of several suites stand side by side: each has its own name and number. */
+  readonly name?: string
+  readonly network?: number
+  readonly args?: readonly string[]
+}
+
 /** Starts `k8ts cluster` and waits until it says that the cluster is up. */
-export async function startRealCluster(dataDir: string, args: readonly string[] = []): Promise<RunningCluster> {
-  const child = spawn(k8ts, ['cluster', `--data-dir=${dataDir}`, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function startRealCluster({ dataDir, name = 'e2e', network = 1, args = [] }: RealClusterOptions): Promise<RunningCluster> {
+  const down = ['down', `--name=${name}`, `--data-dir=${dataDir}`]
+  const child = spawn(k8ts, ['cluster', `--name=${name}`, `--network=${network}`, `--port=${6443 + network}`, `--data-dir=${dataDir}`, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const up = Promise.withResolvers<void>()
   const gone = Promise.withResolvers<number>()
@@ -62,14 +71,14 @@ export async function startRealCluster(dataDir: string, args: readonly string[] 
     await up.promise
   } catch (error) {
     child.kill('SIGKILL')
-    await run(k8ts, ['down', `--data-dir=${dataDir}`])
+    await run(k8ts, down)
     throw error
   } finally {
     clearTimeout(limit)
   }
   return {
     process: child, kubeconfig: join(dataDir, 'kubeconfig'), output: () => output, interrupt,
-    async [Symbol.asyncDispose]() { await interrupt(); await run(k8ts, ['down', `--data-dir=${dataDir}`]) },
+    async [Symbol.asyncDispose]() { await interrupt(); await run(k8ts, down) },
   }
 }
 
@@ -85,18 +94,18 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
 }
 
 /** What of a cluster would still be on this machine. Empty after a clean end. */
-export async function leftovers(): Promise<readonly string[]> {
+export async function leftovers(name = 'e2e', network = 1): Promise<readonly string[]> {
   const found: string[] = []
   const look = async (what: string, program: string, args: readonly string[], pattern: RegExp): Promise<void> => {
     const { stdout } = await run(program, args)
     for (const line of stdout.split('\n')) if (pattern.test(line)) found.push(`${what}: ${line.trim()}`)
   }
-  await look('network namespace', 'ip', ['netns', 'list'], /^k8ts-/)
-  await look('interface', 'ip', ['-o', 'link'], /k8ts0/)
-  await look('route', 'ip', ['route'], /k8ts0|172\.29\.0/)
-  await look('mount', 'cat', ['/proc/mounts'], /k8ts/)
-  await look('nftables table', 'nft', ['list', 'tables'], /k8ts/)
-  await look('cgroup', 'find', ['/sys/fs/cgroup', '-maxdepth', '2', '-name', '*k8ts*'], /k8ts/)
-  await look('process', 'ps', ['-eo', 'pid,args'], /conmon.*k8ts|k8ts\.mjs (node|cluster)/)
+  await look('network namespace', 'ip', ['netns', 'list'], new RegExp(`^${name}-`))
+  await look('interface', 'ip', ['-o', 'link'], new RegExp(`\\bk8ts${network}\\b|k8ts${network}v`))
+  await look('route', 'ip', ['route'], new RegExp(`k8ts${network}\\b|172\\.29\\.${network}\\.`))
+  await look('mount', 'cat', ['/proc/mounts'], new RegExp(`/k8ts/${name}/`))
+  await look('nftables table', 'nft', ['list', 'tables'], new RegExp(`k8ts${network}$`))
+  await look('cgroup', 'find', ['/sys/fs/cgroup', '-maxdepth', '3', '-path', `*/k8ts/${name}`], /k8ts/)
+  await look('process', 'ps', ['-eo', 'pid,args'], new RegExp(`conmon.*/k8ts/${name}/|k8ts\\.mjs (node --config /run/k8ts/${name}/|cluster --name=${name} )`))
   return found
 }

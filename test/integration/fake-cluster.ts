@@ -20,6 +20,8 @@ export interface FakeCluster extends AsyncDisposable {
   readonly server: FakeApiServer
   readonly client: ApiClient
   readonly manager: ControllerManager
+  /** Ends the controller manager where it stands, as a crash would, and starts another one. */
+  restart(): Promise<void>
   readonly signal: AbortSignal
   /** Errors that controllers logged. */
   readonly errors: string[]
@@ -35,6 +37,8 @@ export interface FakeClusterOptions extends Partial<Omit<ControllerManagerOption
   readonly nodes?: number
   /** Pods with this image never become ready. */
   readonly brokenImage?: string
+  /** How a started pod ends at once; undefined: it runs on. */
+  readonly outcome?: (pod: Pod) => 'Succeeded' | 'Failed' | undefined
 }
 
 export async function startFakeCluster(options: FakeClusterOptions = {}): Promise<FakeCluster> {
@@ -64,9 +68,19 @@ export async function startFakeCluster(options: FakeClusterOptions = {}): Promis
     server.change(nodes, '', name, (node) => ({ ...node, spec: { ...node.spec, taints: [] } }))
     heartbeat(name)
   }
-  const manager = startControllerManager({ client, clock, random: seededRandom(7), logger, onStore: (object) => { deepFreeze(object) }, ...options }, stop.signal)
+  let term = new AbortController()
+  const startManager = (): ControllerManager => startControllerManager({ client, clock, random: seededRandom(7), logger, onStore: (object) => { deepFreeze(object) }, ...options }, AbortSignal.any([stop.signal, term.signal]))
+  let manager = startManager()
   await settle(20)
   await manager.ready
+  const restart = async (): Promise<void> => {
+    term.abort(new Error('crashed'))
+    await manager.done
+    term = new AbortController()
+    manager = startManager()
+    await settle(20)
+    await manager.ready
+  }
 
   /** One round of scheduler and kubelets; true when anything was done. */
   const actOnPods = (): boolean => {
@@ -77,7 +91,8 @@ export async function startFakeCluster(options: FakeClusterOptions = {}): Promis
       const node = pod.spec.nodeName
       if (!node) {
         const healthy = names.filter((n) => server.get(nodes, '', n)?.spec.taints?.some((t) => t.effect === 'NoSchedule' || t.effect === 'NoExecute') !== true && !server.get(nodes, '', n)?.spec.unschedulable)
-        const target = healthy.toSorted((a, b) => podsOn(server, a) - podsOn(server, b))[0]
+        const pinned = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms?.[0]?.matchFields?.[0]?.values?.[0]
+        const target = pinned ?? healthy.toSorted((a, b) => podsOn(server, a) - podsOn(server, b))[0]
         if (target && !pod.metadata.deletionTimestamp) { server.change(pods, namespace, name, (p) => ({ ...p, spec: { ...p.spec, nodeName: target } })); acted = true }
       } else if (silent.has(node) || !names.includes(node)) continue
       else if (pod.metadata.deletionTimestamp !== undefined) {
@@ -89,6 +104,14 @@ export async function startFakeCluster(options: FakeClusterOptions = {}): Promis
         const broken = options.brokenImage !== undefined && pod.spec.containers?.[0]?.image === options.brokenImage
         if (broken) continue
         const time = formatTime(clock.now())
+        const ended = options.outcome?.(pod)
+        if (ended) {
+          const state = { terminated: { exitCode: ended === 'Failed' ? 1 : 0, reason: ended === 'Failed' ? 'Error' : 'Completed', finishedAt: time, startedAt: time } }
+          const containerStatuses = [{ name: 'c', state, lastState: {}, ready: false, restartCount: 0, image: '', imageID: '' }]
+          server.change(pods, namespace, name, (p) => ({ ...p, status: { ...p.status, phase: ended, containerStatuses } }) as Pod) // cast: as much of a status as controllers look at
+          acted = true
+          continue
+        }
         server.change(pods, namespace, name, (p) => ({
           ...p, status: {
             ...p.status, phase: 'Running', podIP: `10.0.0.${++counter}`, podIPs: [{ ip: `10.0.0.${counter}` }], startTime: time,
@@ -111,7 +134,7 @@ export async function startFakeCluster(options: FakeClusterOptions = {}): Promis
     throw new Error('the cluster does not come to rest')
   }
   return {
-    clock, server, client, manager, signal: stop.signal, errors, silent, settle: settleAll,
+    clock, server, client, get manager() { return manager }, restart, signal: stop.signal, errors, silent, settle: settleAll,
     async advance(ms) {
       const end = clock.monotonic() + ms
       while (clock.monotonic() < end) {

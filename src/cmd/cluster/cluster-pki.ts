@@ -67,7 +67,7 @@ export function loadOrCreatePki(folder: string, apiServerNames: readonly string[
   })
   return {
     authority, frontProxyAuthority, apiServer,
-    apiServerKubeletClient: stored('apiserver-kubelet-client', () => client({ commonName: 'kube-apiserver-kubelet-client', organizations: ['kubeadm:cluster-admins'] })),
+    apiServerKubeletClient: stored('apiserver-kubelet-client', () => client({ commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'] })),
     frontProxyClient: stored('front-proxy-client', () => toPair(issueCertificate(certified(frontProxyAuthority), 'front-proxy-ca', { subject: { commonName: 'front-proxy-client' }, usages: ['client'], random, ...validity }))),
     admin: stored('admin', () => client({ commonName: 'kubernetes-admin', organizations: ['system:masters'] })),
     controllerManager: stored('controller-manager', () => client({ commonName: 'system:kube-controller-manager' })),

@@ -14,7 +14,16 @@ export interface ClusterNetwork {
   readonly podCidr: string
 }
 
-export const defaultNetwork: ClusterNetwork = { bridge: 'k8ts0', nodePrefix: '172.29.0', serviceCidr: '10.96.0.0/16', podCidr: '10.244.0.0/16' }
+/** Addresses of the cluster that runs as number `index` on this machine, so that several stand side by side. 0 has kubeadm's usual ranges. */
+export function clusterNetwork(index: number): ClusterNetwork {
+  if (index === 0) return { bridge: 'k8ts0', nodePrefix: '172.29.0', serviceCidr: '10.96.0.0/16', podCidr: '10.244.0.0/16' }
+  return { bridge: `k8ts${index}`, nodePrefix: `172.29.${index}`, serviceCidr: `10.${100 + index}.0.0/16`, podCidr: `10.${160 + index}.0.0/16` }
+}
+
+export const mostNetworks = 50
+
+/** The address of the kubernetes Service: the first of the range. */
+export const apiServiceAddress = (network: ClusterNetwork): string => network.serviceCidr.replace(/\.0\/\d+$/, '.1')
 
 export const hostAddress = (network: ClusterNetwork): string => `${network.nodePrefix}.1`
 export const nodeAddress = (network: ClusterNetwork, index: number): string => `${network.nodePrefix}.${index + 2}`

@@ -48,7 +48,8 @@ export const applyCommand = defineCommand({
         if (session.namespaceGiven && resource.namespaced && namespace !== session.namespace) throw new KubectlError(`the namespace from the provided object ${JSON.stringify(namespace)} does not match the namespace ${JSON.stringify(session.namespace)}. You must pass '--namespace=${namespace}' to perform this operation.`)
         if (nameIn(object) === '') throw new KubectlError(isJsonObject(object['metadata']) && object['metadata']['generateName'] ? `from ${String(object['metadata']['generateName'])}: cannot use generate name with apply` : 'resource name may not be empty')
         const target: Target = { session, resource, namespace, name: nameIn(object), source, dryRun, fieldValidation: fieldValidationOf(flags.validate), fieldManager: flags['server-side'] && !given.has('field-manager') ? 'kubectl' : flags['field-manager'] }
-        const outcome = flags['server-side'] ? await applyOnServer(target, object, flags['force-conflicts']) : await applyOnClient(context, target, object, flags)
+        const placed: JsonObject = resource.namespaced ? { ...object, metadata: { ...metadataOf(object), namespace } } : object
+        const outcome = flags['server-side'] ? await applyOnServer(target, placed, flags['force-conflicts']) : await applyOnClient(context, target, placed, flags)
         applied.push({ resource, namespace, uid: uidIn(outcome.object) })
         printOutcome(context, { apiVersion: object['apiVersion'], kind: object['kind'], ...outcome.object }, outcome.operation, flags)
       } catch (error) {

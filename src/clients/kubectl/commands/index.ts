@@ -3,11 +3,20 @@ import type { KubectlCommand } from '../command.ts'
 import { apiResourcesCommand, apiVersionsCommand } from './api-resources.ts'
 import { clusterInfoCommand } from './cluster-info.ts'
 import { deleteCommand } from './delete.ts'
+import { applyCommand } from './apply.ts'
+import { createCommand } from './create.ts'
+import { annotateCommand, labelCommand } from './label.ts'
+import { logsCommand } from './logs.ts'
+import { rolloutCommand } from './rollout.ts'
+import { scaleCommand } from './scale.ts'
+import { setCommand } from './set.ts'
+import { attachCommand, execCommand } from './exec.ts'
+import { portForwardCommand } from './port-forward.ts'
 import { getCommand } from './get.ts'
 import { versionCommand } from './version.ts'
 
 export const commands: readonly KubectlCommand[] = [
-  getCommand, deleteCommand,
-  clusterInfoCommand,
+  createCommand, setCommand, getCommand, deleteCommand, rolloutCommand, scaleCommand,
+  clusterInfoCommand, logsCommand, attachCommand, execCommand, portForwardCommand, applyCommand, labelCommand, annotateCommand,
   apiResourcesCommand, apiVersionsCommand, versionCommand,
 ]

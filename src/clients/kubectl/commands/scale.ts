@@ -1,6 +1,6 @@
 // kubectl scale: sets the number of replicas through the scale subresource. Upstream: kubectl/pkg/cmd/scale
 import { isJsonObject } from '../../../lib/base/json.ts'
-import { KubectlError, UsageError, defineCommand } from '../command.ts'
+import { KubectlError, defineCommand } from '../command.ts'
 import { displayResource, objectPath } from '../resources/object-path.ts'
 import { selectObjects, selectionFlags } from '../resources/selected-objects.ts'
 import { dryRunOf } from './create.ts'
@@ -9,7 +9,7 @@ export const scaleCommand = defineCommand({
   name: 'scale', group: 'Deploy Commands', short: 'Set a new size for a deployment, replica set, or replication controller', usage: '[--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME) [options]',
   flags: { ...selectionFlags, 'current-replicas': { type: 'int', default: -1, usage: 'Scale only when this is the current number.' }, 'dry-run': { type: 'string', default: 'none', whenAlone: 'unchanged', usage: 'none, server or client.' }, output: { type: 'string', short: 'o', usage: 'Output format.' }, replicas: { type: 'int', default: -1, usage: 'The new number of replicas.' }, 'resource-version': { type: 'string', usage: 'Scale only this version of the object.' }, timeout: { type: 'string', default: '0s', usage: 'How long to wait for it to happen; 0: not at all.' } },
   async run(context, { flags, args, given }) {
-    if (!given.has('replicas') || flags.replicas < 0) throw new UsageError('The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0', 'scale')
+    if (!given.has('replicas') || flags.replicas < 0) throw new KubectlError(given.has('replicas') ? 'The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0' : 'required flag(s) "replicas" not set')
     const dryRun = dryRunOf(flags['dry-run'])
     const session = context.session()
     const selected = await selectObjects(context, args, flags, 'scale')

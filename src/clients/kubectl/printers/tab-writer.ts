@@ -49,7 +49,7 @@ export function alignTabs(text: string, minimum = 0, gap = 2): string {
         end++
       }
       const full = Math.max(minimum, width + gap)
-      for (let i = start; i < end; i++) { const row = widths[i]; if (row) row[column] = width === 0 ? 0 : full }
+      for (let i = start; i < end; i++) { const row = widths[i]; if (row) row[column] = full }
       start = end
     }
   }

@@ -14,6 +14,9 @@ export class WireWriter {
   /** What has been written, as a view: copy it before writing on. */
   finish(): Uint8Array { return this.#bytes.subarray(0, this.#length) }
 
+  /** Starts over with the same buffer: what `finish` gave becomes invalid. */
+  reset(): void { this.#length = 0 }
+
   #reserve(count: number): void {
     if (this.#length + count <= this.#bytes.length) return
     const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count))
