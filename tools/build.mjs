@@ -24,7 +24,7 @@ export async function buildIfStale(root) {
 }
 
 export async function build(root) {
-  const { build: bundle } = await import('esbuild')
+  const { build: bundle, stop } = await import('esbuild')
   const out = join(root, 'dist')
   mkdirSync(out, { recursive: true })
   for (const entry of readdirSync(out)) if (entry.endsWith('.mjs')) rmSync(join(out, entry))
@@ -34,6 +34,8 @@ export async function build(root) {
     chunkNames: 'chunk-[hash]',
     banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
   })
+  // Its helper process would stay for as long as ours.
+  await stop()
   // Texts for `kubectl explain` and OpenAPI, from dev dependencies: made once, and left out where those aren't installed.
   if (!existsSync(join(out, 'descriptions.json')) && existsSync(join(root, 'node_modules', '@kubernetes', 'client-node'))) {
     spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, 'tools', 'build-descriptions.ts')], { stdio: 'ignore' })

@@ -3,16 +3,18 @@
 type Program = (args: readonly string[]) => Promise<number>
 
 const programs: { readonly [name: string]: () => Promise<{ readonly run: Program }> } = {
-  'container-runtime': () => import('./container-runtime.ts'),
-  etcd: () => import('./etcd.ts'),
   cluster: () => import('./cluster.ts'),
+  'container-runtime': () => import('./container-runtime.ts'),
   down: () => import('./down.ts'),
+  etcd: () => import('./etcd.ts'),
   image: () => import('./image.ts'),
+  'kube-apiserver': () => import('./kube-apiserver.ts'),
+  'kube-controller-manager': () => import('./kube-controller-manager.ts'),
   'kube-proxy': () => import('./kube-proxy.ts'),
   'kube-scheduler': () => import('./kube-scheduler.ts'),
-  node: () => import('./node.ts'),
-  'kube-apiserver': () => import('./kube-apiserver.ts'),
   kubectl: () => import('./kubectl.ts'),
+  kubelet: () => import('./kubelet.ts'),
+  node: () => import('./node.ts'),
 }
 
 const [name = 'help', ...args] = process.argv.slice(2)

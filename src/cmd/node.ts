@@ -17,7 +17,7 @@ import { linuxMounter } from '../worker-node/kubelet/host/linux-mounter.ts'
 import { startKubelet } from '../worker-node/kubelet/kubelet.ts'
 import type { NodeConfiguration } from './cluster/node-configuration.ts'
 import { serveNodeControl } from './cluster/node-control.ts'
-import { askApiServer } from './kubelet-access.ts'
+import { kubeletServer } from './kubelet-server.ts'
 import { runComponent, untilAborted } from './run-component.ts'
 
 export function run(args: readonly string[]): Promise<number> {
@@ -51,9 +51,7 @@ export function run(args: readonly string[]): Promise<number> {
       resources.use(await startKubelet({
         nodeName: name, nodeIps: configuration.addresses, client, informers: createInformerFactory({ client, clock: realClock, random: realRandom, logger: logger.named('kubelet') }),
         runtime: engine.runtime, images: engine.images, streams: engine.streams, clock: realClock, random: realRandom, logger, rootDir: join(dataDir, 'kubelet'), logsDir: join(dataDir, 'log'),
-        mounter: linuxMounter, cgroups: linuxCgroups(), server: {
-          port: 10250, tls: { cert: configuration.kubelet.certificate, key: configuration.kubelet.key }, clientCa: configuration.certificateAuthority, healthzPort: 10248, ...askApiServer(client, name, realClock),
-        },
+        mounter: linuxMounter, cgroups: linuxCgroups(), server: kubeletServer({ client, certificate: configuration.kubelet, clientCa: configuration.certificateAuthority, address: '0.0.0.0', port: 10250, nodeName: name }),
         settings: { clusterDns: configuration.clusterDns, clusterDomain: 'cluster.local', staticPodPath: join(dataDir, 'manifests') },
       }, signal))
       await untilAborted(signal)

@@ -222,3 +222,34 @@ test('a failed pull waits, backs off and is retried', async () => {
   await t.until('ErrImagePull or back-off', async () => ['ErrImagePull', 'ImagePullBackOff'].includes((await t.pod('a')).status?.containerStatuses?.[0]?.state.waiting?.reason ?? ''))
   assert.equal((await t.pod('a')).status?.phase, 'Pending')
 })
+
+test('resources change in place, or with a restart where the container asks for it, or wait for room', async () => {
+  await using t = await startTestNode()
+  const container = { name: 'web', image: 'w', resources: { requests: { cpu: '100m' }, limits: { cpu: '200m', memory: '64Mi' } } }
+  await t.createPod(webPod('a', { containers: [container] }))
+  await t.createPod(webPod('b', { containers: [{ ...container, resizePolicy: [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }] }] }))
+  await t.until('ready', async () => condition(await t.pod('a'), 'Ready') === 'True' && condition(await t.pod('b'), 'Ready') === 'True')
+  const resize = (name: string, limits: { readonly [key: string]: string }, cpu = '100m'): void =>
+    t.api.change(pods, 'default', name, (p) => ({ ...p, metadata: { ...p.metadata, generation: (p.metadata.generation ?? 1) + 1 }, spec: { ...p.spec, containers: p.spec?.containers?.map((c) => ({ ...c, resources: { requests: { cpu }, limits } })) ?? [] } }))
+  const before = t.simulated.find('a', 'web')
+  resize('a', { cpu: '300m', memory: '128Mi' })
+  await t.until('changed in place', () => t.simulated.find('a', 'web')?.status.resources?.linux?.memoryLimitInBytes === 128 * 2 ** 20)
+  assert.equal(t.simulated.find('a', 'web')?.id, before?.id)
+  assert.equal(t.simulated.find('a', 'web')?.status.resources?.linux?.cpuQuota, 30_000)
+  await t.until('told', async () => (await t.status('a')).resources?.limits?.['memory'] === '128Mi')
+  resize('b', { cpu: '200m', memory: '128Mi' })
+  await t.until('restarted', async () => (await t.status('b')).restartCount === 1)
+  resize('a', { cpu: '9', memory: '128Mi' }, '9')
+  await t.until('refused', async () => (await t.pod('a')).status?.conditions?.find((c) => c.type === 'PodResizePending')?.reason === 'Infeasible')
+  assert.equal(t.simulated.find('a', 'web')?.status.resources?.linux?.cpuQuota, 30_000)
+})
+
+test('an ephemeral container starts beside the others and sees their processes', async () => {
+  await using t = await startTestNode()
+  await t.createPod(webPod('a'))
+  await t.until('ready', async () => condition(await t.pod('a'), 'Ready') === 'True')
+  t.api.change(pods, 'default', 'a', (p) => ({ ...p, spec: { ...p.spec, ephemeralContainers: [{ name: 'debug', image: 'busybox', resources: {}, targetContainerName: 'web' }] } }))
+  await t.until('runs', async () => (await t.pod('a')).status?.ephemeralContainerStatuses?.[0]?.state.running !== undefined)
+  const options = t.simulated.find('a', 'debug')?.config.linux?.securityContext?.namespaceOptions
+  assert.deepEqual([options?.pid, options?.targetId], ['TARGET', t.simulated.find('a', 'web')?.id])
+})

@@ -27,6 +27,7 @@ import type { ServerContext } from './endpoints/server-context.ts'
 import { customHandlers } from './endpoints/custom-handlers.ts'
 import { RequestMetrics } from './endpoints/metrics.ts'
 import { nonResourcePaths } from './endpoints/non-resource-paths.ts'
+import { FlowSchemas } from './filters/flow-schemas.ts'
 import { requestHandler } from './filters/request-handler.ts'
 import { MaxInFlight } from './filters/max-in-flight.ts'
 import { startHttpsServer } from './http/https-server.ts'
@@ -89,6 +90,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
   }
   const limits = new MaxInFlight(options.maxRequestsInFlight ?? 400, options.maxMutatingRequestsInFlight ?? 200)
   const metrics = new RequestMetrics()
+  const flowSchemas = new FlowSchemas(built.stored)
   const address = { address: options.advertiseAddress ?? '127.0.0.1', port: options.securePort ?? 6443 }
   const dispatcher: Dispatcher = {
     server,
@@ -117,6 +119,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
       if (!options.tls) throw new Error('listen() needs a certificate in options.tls')
       const listening = await startHttpsServer({
         server, handle, authenticator, tls: options.tls, ended, ...(options.clientCa !== undefined && { clientCa: options.clientCa }), requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
+        callHeaders: (call) => flowSchemas.headers(call.user, call.info),
       }, listen)
       listeners.push(listening)
       address.port = listening.port

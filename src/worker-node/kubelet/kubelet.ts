@@ -19,6 +19,7 @@ import { NodeAgent } from './node/node-agent.ts'
 import { initialNode, isNetworkReady, nodeCapacity } from './node/node-status.ts'
 import { admitPod } from './pod/pod-admission.ts'
 import { isMirrorPod, isTerminalPhase, podFullName, podNamespace, podReference } from './pod/pod-facts.ts'
+import { checkResizeFits } from './pod/pod-resize.ts'
 import { computeQosClass, milliToShares, podRequests } from './pod/pod-resources.ts'
 import { PodSyncer } from './pod/pod-syncer.ts'
 import { PodWorkers } from './pod/pod-workers.ts'
@@ -194,7 +195,8 @@ export async function startKubelet(options: KubeletOptions, signal: AbortSignal)
   const onStep = (pod: Pod, step: string): void => options.onPodStep?.({ uid: pod.metadata.uid, name: pod.metadata.name, namespace: podNamespace(pod), step })
   const syncer: PodSyncer = new PodSyncer({
     clock, logger, events, disk, runtime, cache, podRuntime, probes, statuses, volumes, cgroups, cgroupRoot: kubepodsRoot, podPidsLimit: settings.podPidsLimit, logsDir, nodeName,
-    hostIps: options.nodeIps, runtimeName: () => version?.runtimeName ?? 'unknown', allocatable, networkProblem, credentials, ensureMirror: (pod, within) => mirrors.ensure(pod, within), onStep,
+    hostIps: options.nodeIps, runtimeName: () => version?.runtimeName ?? 'unknown', allocatable, networkProblem, servicesKnown: () => services?.hasSynced ?? true, credentials, checkResizeFits: (pod) => checkResizeFits(pod, workers.lives().filter((l) => l.stage !== 'finished').map((l) => l.pod), nodeCapacity(facts([])).allocatable),
+    ensureMirror: (pod, within) => mirrors.ensure(pod, within), onStep,
   })
   const workers: PodWorkers = new PodWorkers({ clock, random, logger, work: syncer, syncFrequencyMs: settings.syncFrequencyMs, signal: ended })
   const stats = new StatsProvider({ runtime, images, cgroups, cgroupRoot: kubepodsRoot, disk, clock, nodeName, rootDir, machine: readMachine, pods: () => currentPods(), cache })
@@ -255,7 +257,12 @@ export async function startKubelet(options: KubeletOptions, signal: AbortSignal)
   }
   apiPods?.addHandler({
     added: (pod) => (isMirrorPod(pod) ? mirrorCame(pod) : podCame(pod)),
-    updated: (pod) => (isMirrorPod(pod) ? mirrorCame(pod) : podChanged(pod)),
+    updated: (pod, old) => {
+      // Between two looks a pod may have been replaced by another of its name.
+      if (old.metadata.uid !== pod.metadata.uid && !isMirrorPod(old)) podGone(old)
+      if (isMirrorPod(pod)) mirrorCame(pod)
+      else podChanged(pod)
+    },
     deleted: (pod) => {
       if (!isMirrorPod(pod)) { podGone(pod); return }
       mirrors.gone(pod)

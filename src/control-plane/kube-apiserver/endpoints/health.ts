@@ -6,16 +6,16 @@ import { textAnswer } from './api-call.ts'
 export interface HealthCheck {
   readonly name: string
   /** undefined: well; else why not. */
-  check(): string | undefined
+  check(signal: AbortSignal): string | undefined | Promise<string | undefined>
 }
 
 export type HealthEndpoint = 'healthz' | 'livez' | 'readyz'
 
-export function healthAnswer(endpoint: HealthEndpoint, rest: string, checks: readonly HealthCheck[], call: ApiCall): Answer {
+export async function healthAnswer(endpoint: HealthEndpoint, rest: string, checks: readonly HealthCheck[], call: ApiCall): Promise<Answer> {
   if (rest !== '') {
     const single = checks.find((check) => check.name === rest)
     if (!single) return textAnswer(404, '404 page not found\n')
-    const wrong = single.check()
+    const wrong = await single.check(call.signal)
     return wrong === undefined ? textAnswer(200, 'ok') : textAnswer(500, `internal server error: ${wrong}\n`)
   }
   const excluded = new Set(call.query.getAll('exclude'))
@@ -23,7 +23,7 @@ export function healthAnswer(endpoint: HealthEndpoint, rest: string, checks: rea
   let failed = false
   for (const check of checks) {
     if (excluded.delete(check.name)) { lines.push(`[+]${check.name} excluded: ok`); continue }
-    const wrong = check.check()
+    const wrong = await check.check(call.signal)
     if (wrong === undefined) lines.push(`[+]${check.name} ok`)
     else { failed = true; lines.push(`[-]${check.name} failed: reason withheld`) }
   }

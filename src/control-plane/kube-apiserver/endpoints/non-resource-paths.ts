@@ -27,13 +27,15 @@ export interface NonResourceOptions {
   ready(): boolean
 }
 
+/** etcd has this long to say that it is well. */
+const etcdTimeoutMs = 2000
 const metaTypes = 'io.k8s.apimachinery.pkg.apis.meta.v1'
 const postStartHooks = [
   'start-apiserver-admission-initializer', 'priority-and-fairness-config-consumer', 'storage-object-count-tracker-hook', 'start-system-namespaces-controller', 'start-kubernetes-service-cidr-controller', 'bootstrap-controller',
   'rbac/bootstrap-roles', 'scheduling/bootstrap-system-priority-classes', 'priority-and-fairness-config-producer',
 ]
 
-export function nonResourcePaths(options: NonResourceOptions): (call: ApiCall) => Answer {
+export function nonResourcePaths(options: NonResourceOptions): (call: ApiCall) => Answer | Promise<Answer> {
   let documents: DiscoveryDocuments | undefined
   let openApi: OpenApiPaths | undefined
   const discovery = (): DiscoveryDocuments => (documents ??= discoveryDocuments(options.server.resources.values()))
@@ -114,7 +116,16 @@ function openIdConfiguration(options: NonResourceOptions): Answer {
 
 function healthChecks(options: NonResourceOptions): (endpoint: 'healthz' | 'livez' | 'readyz') => readonly HealthCheck[] {
   const always = (name: string): HealthCheck => ({ name, check: () => undefined })
-  const etcd = (name: string): HealthCheck => ({ name, check: () => (options.etcdHealthy() ? undefined : 'etcd is not reachable') })
+  const { server } = options
+  const etcd = (name: string): HealthCheck => ({
+    name,
+    async check(signal) {
+      if (!options.etcdHealthy()) return 'the watch on etcd is broken'
+      const late = new AbortController()
+      using _timer = server.clock.setTimer(etcdTimeoutMs, () => { late.abort() })
+      try { await server.etcd.range({ key: Buffer.from('/registry/health'), countOnly: true }, AbortSignal.any([signal, late.signal])); return undefined } catch (error) { return error instanceof Error ? error.message : String(error) }
+    },
+  })
   const hooks = postStartHooks.map((hook): HealthCheck => ({ name: `poststarthook/${hook}`, check: () => (options.ready() ? undefined : 'not finished') }))
   const common = [always('ping'), always('log'), etcd('etcd')]
   return (endpoint) => {

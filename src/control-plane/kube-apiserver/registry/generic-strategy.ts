@@ -5,12 +5,12 @@ import type { FieldError } from '../../../lib/apimachinery/field-error.ts'
 import type { ResourceInfo } from '../../../lib/api/resource-info.ts'
 import type { ObjectMeta } from '../../../lib/api/generated/types/meta-v1.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
-import { flagsOf } from './kind-flags.ts'
+import { flagsOf, repeatsCreateValidation } from './kind-flags.ts'
 import type { ResourceStrategy, StrategyContext } from './strategy.ts'
-import { nameIsDnsSubdomain } from './name-rules.ts'
+import { nameIsDnsSubdomain, nameIsPathSegment } from './name-rules.ts'
 import type { NameRule } from './name-rules.ts'
 import { semanticEqual } from './semantic-equal.ts'
-import { validateObjectMeta, validateObjectMetaUpdate } from './validate-object-meta.ts'
+import { validateObjectMeta, validateObjectMetaUpdate, validateStandardFinalizers } from './validate-object-meta.ts'
 
 export interface SubresourceRules<T extends ApiObject> {
   prepareForUpdate(object: T, old: T, context: StrategyContext): T
@@ -28,9 +28,9 @@ export interface KindRules<T extends ApiObject> {
   prepareForCreate?(object: T, context: StrategyContext): T
   /** Runs on what has the old status again. */
   prepareForUpdate?(object: T, old: T, context: StrategyContext): T
-  /** What a new object must fulfil besides its metadata; the same for updates unless `validateUpdate` is given. */
-  validate?(object: T, errors: FieldError[], context: StrategyContext): void
-  /** For updates, after the metadata, in place of `validate`. */
+  /** What an object must fulfil besides its metadata. `old` for updates: of the kinds that repeat it then, and of those without `validateUpdate`. */
+  validate?(object: T, errors: FieldError[], context: StrategyContext, old?: T): void
+  /** For updates, after the metadata; without it `validate` is run. */
   validateUpdate?(object: T, old: T, errors: FieldError[], context: StrategyContext): void
   /** What /status may write besides the status. Default: metadata too. */
   prepareStatus?(object: T, old: T, context: StrategyContext): T
@@ -72,12 +72,29 @@ export function createStrategy<T extends ApiObject>(info: ResourceInfo, rules: K
   const hasStatus = info.subresources.some((subresource) => subresource.name === 'status')
   const nameRule = rules.nameRule ?? nameIsDnsSubdomain
   const noStatus = {}
+  const repeats = repeatsCreateValidation(`${info.group}/${info.resource}`)
+
+  /**
+   * Of updates, metadata is validated for all kinds first and by the kind again, so its errors come more than once. Clients see the causes so, and the message, where
+   * the same text comes but once. Without an error the first time there is none later.
+   */
+  const validateMetaUpdate = (object: T, old: T, errors: FieldError[], again?: () => void): void => {
+    const { metadata } = object
+    validateObjectMeta(metadata, info.namespaced, nameIsPathSegment, 'metadata', errors)
+    validateObjectMetaUpdate(metadata, old.metadata, 'metadata', errors)
+    const wrong = errors.length > 0
+    if (again && wrong) validateObjectMeta(metadata, info.namespaced, nameRule, 'metadata', errors)
+    if (again) validateStandardFinalizers(metadata.finalizers, 'metadata.finalizers', errors)
+    again?.()
+    if (wrong) validateObjectMetaUpdate(metadata, old.metadata, 'metadata', errors)
+    validateStandardFinalizers(metadata.finalizers, 'metadata.finalizers', errors)
+  }
 
   const adapted = (part: SubresourceRules<T>): NonNullable<ResourceStrategy<T>['status']> => ({
     prepareForUpdate: (object, old, context) => part.prepareForUpdate(object, old, context),
     validateUpdate(object, old, context) {
       const errors: FieldError[] = []
-      validateObjectMetaUpdate(object.metadata, old.metadata, 'metadata', errors)
+      validateMetaUpdate(object, old, errors)
       part.validateUpdate(object, old, errors, context)
       return errors
     },
@@ -98,14 +115,15 @@ export function createStrategy<T extends ApiObject>(info: ResourceInfo, rules: K
     validateCreate(object, context) {
       const errors: FieldError[] = []
       validateObjectMeta(object.metadata, info.namespaced, nameRule, 'metadata', errors)
+      validateStandardFinalizers(object.metadata.finalizers, 'metadata.finalizers', errors)
       rules.validate?.(object, errors, context)
       return errors
     },
     validateUpdate(object, old, context) {
       const errors: FieldError[] = []
-      validateObjectMetaUpdate(object.metadata, old.metadata, 'metadata', errors)
+      validateMetaUpdate(object, old, errors, repeats ? () => rules.validate?.(object, errors, context, old) : undefined)
       if (rules.validateUpdate) rules.validateUpdate(object, old, errors, context)
-      else rules.validate?.(object, errors, context)
+      else rules.validate?.(object, errors, context, old)
       return errors
     },
     desiredStateChanged: (object, old) => rules.desiredStateChanged ? rules.desiredStateChanged(object, old) : !semanticEqual(parts(object).spec, parts(old).spec),

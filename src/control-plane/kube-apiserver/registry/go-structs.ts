@@ -27,5 +27,16 @@ export const goObjectReference = goStruct([
   ['FieldPath', 'fieldPath', ''],
 ])
 
+const goRolling = goStruct([['MaxUnavailable', 'maxUnavailable', 0], ['MaxSurge', 'maxSurge', 0]])
+export const goStatefulSetRolling = goStruct([['Partition', 'partition', 0], ['MaxUnavailable', 'maxUnavailable', null]])
+const goTyped = (rolling: (value: object | undefined) => unknown) => (strategy: { readonly type?: string, readonly rollingUpdate?: object } | undefined): unknown =>
+  ({ Type: strategy?.type ?? '', RollingUpdate: rolling(strategy?.rollingUpdate) ?? null })
+/** Of DaemonSets too. */
+export const goDeploymentStrategy = goTyped(goRolling)
+export const goStatefulSetStrategy = goTyped(goStatefulSetRolling)
+const goTopologyKeys = goStruct([['Name', 'name', ''], ['NodeID', 'nodeID', ''], ['TopologyKeys', 'topologyKeys', null]])
+/** Compared and printed without what may change. */
+export const goCsiNodeDriver = (driver: object): unknown => ({ ...goTopologyKeys(driver) as object, Allocatable: null })
+
 /** An error whose value is left out. */
 export const fieldInvalidUnshown = (field: string, detail: string): FieldError => ({ type: 'Invalid', field, body: `Invalid value: ${detail}` })

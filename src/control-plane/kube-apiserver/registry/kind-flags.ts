@@ -31,6 +31,15 @@ const comesBackFromDelete = new Set([
 
 const orphansDependents = new Set(['/replicationcontrollers', 'batch/jobs'])
 
+/** Updates are validated as new objects are, and then as updates: what is wrong is reported by both. */
+const repeated = new Set([
+  '/namespaces', '/nodes', '/persistentvolumes', '/persistentvolumeclaims', '/resourcequotas', '/replicationcontrollers', 'apps/replicasets', 'apps/statefulsets', 'apps/daemonsets', 'batch/jobs',
+  'storage.k8s.io/storageclasses', 'storage.k8s.io/csidrivers', 'storage.k8s.io/csinodes', 'storage.k8s.io/volumeattachments', 'storage.k8s.io/volumeattributesclasses',
+  'storage.k8s.io/csistoragecapacities', 'rbac.authorization.k8s.io/roles', 'rbac.authorization.k8s.io/clusterroles', 'rbac.authorization.k8s.io/rolebindings',
+  'rbac.authorization.k8s.io/clusterrolebindings', 'networking.k8s.io/servicecidrs', 'networking.k8s.io/ipaddresses', 'node.k8s.io/runtimeclasses',
+])
+export const repeatsCreateValidation = (key: string): boolean => repeated.has(key)
+
 export interface KindFlags {
   readonly allowCreateOnUpdate: boolean
   readonly allowUnconditionalUpdate: boolean

@@ -83,7 +83,7 @@ function validateFinalizers(finalizers: readonly (string | undefined)[] | undefi
 }
 
 /** Finalizers without a domain must be among the known ones. Run for nearly all built-in kinds, after the rest of the metadata. */
-function validateStandardFinalizers(finalizers: readonly (string | undefined)[] | undefined, path: string, errors: FieldError[]): void {
+export function validateStandardFinalizers(finalizers: readonly (string | undefined)[] | undefined, path: string, errors: FieldError[]): void {
   finalizers?.forEach((finalizer = '', i) => {
     if (finalizer.includes('/') || finalizer === 'kubernetes' || finalizer === 'orphan' || finalizer === 'foregroundDeletion') return
     errors.push(fieldInvalid(`${path}[${i}]`, finalizer, 'name is neither a standard finalizer name nor is it fully qualified'))
@@ -115,6 +115,7 @@ function validateCommon(meta: Meta, path: string, errors: FieldError[]): void {
   validateOwnerReferences(meta.ownerReferences, `${path}.ownerReferences`, errors)
 }
 
+/** What holds for any kind; those built in have known finalizers besides. */
 export function validateObjectMeta(meta: Meta, namespaced: boolean, rule: NameRule, path: string, errors: FieldError[]): void {
   if (meta.generateName) for (const text of rule(meta.generateName, true)) errors.push(fieldInvalid(`${path}.generateName`, meta.generateName, text))
   if (!meta.name) errors.push(fieldRequired(`${path}.name`, 'name or generateName is required'))
@@ -129,7 +130,6 @@ export function validateObjectMeta(meta: Meta, namespaced: boolean, rule: NameRu
   validateCommon(meta, path, errors)
   validateFinalizers(meta.finalizers, `${path}.finalizers`, errors)
   validateManagedFields(meta.managedFields, `${path}.managedFields`, errors)
-  validateStandardFinalizers(meta.finalizers, `${path}.finalizers`, errors)
 }
 
 export function validateObjectMetaUpdate(meta: Meta, old: Meta, path: string, errors: FieldError[]): void {
@@ -151,5 +151,4 @@ export function validateObjectMetaUpdate(meta: Meta, old: Meta, path: string, er
   validateImmutable(meta.deletionGracePeriodSeconds, old.deletionGracePeriodSeconds, `${path}.deletionGracePeriodSeconds`, errors)
   validateCommon(meta, path, errors)
   validateManagedFields(meta.managedFields, `${path}.managedFields`, errors)
-  validateStandardFinalizers(meta.finalizers, `${path}.finalizers`, errors)
 }

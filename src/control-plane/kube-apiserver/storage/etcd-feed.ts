@@ -52,7 +52,14 @@ export class EtcdFeed {
 
   /** Loads, then follows until `signal`. Resolves when the caches are filled for the first time. */
   async start(signal: AbortSignal): Promise<void> {
-    await this.#load(signal)
+    for (;;) {
+      try { await this.#load(signal); break } catch (error) {
+        if (signal.aborted) throw error
+        // An etcd that isn't there yet is waited for.
+        this.#options.logger.error('Loading from etcd failed', error)
+        await sleep(this.#options.clock, retryDelayMs, signal)
+      }
+    }
     let first: (() => void) | undefined
     const followed = new Promise<void>((resolve) => { first = resolve })
     this.#run(signal, () => { first?.() }).catch((error: unknown) => { if (!signal.aborted) this.#options.logger.error('The feed from etcd ended', error) })

@@ -13,7 +13,7 @@ import { encodeContinueToken } from './continue-token.ts'
 import type { ContinueToken } from './continue-token.ts'
 import type { EtcdFeed, FeedTarget } from './etcd-feed.ts'
 import { prefixEnd } from './storage-keys.ts'
-import { StoredObject, encodeForStorage, findInsertAt, isCanonical } from './stored-object.ts'
+import { StoredObject, encodeForStorage, findInsertAt, isCanonical, withResourceVersion } from './stored-object.ts'
 import type { WatchCache } from './watch-cache.ts'
 
 /** Writes that go with an object's own: a Service's IPAddress. */
@@ -131,6 +131,7 @@ export class ResourceStore {
   async create(key: string, object: ApiObject, signal: AbortSignal, extra?: ExtraOperations, lease?: bigint): Promise<StoredObject> {
     const { value, insertAt } = encodeForStorage(object)
     const etcdKey = this.etcdKey(key)
+    using _expected = this.cache.expect(key, value, object)
     const { succeeded, revision } = await this.#txn({
       compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: 0 }, ...(extra?.compare ?? [])],
       success: [{ type: 'put', key: etcdKey, value, ...(lease !== undefined && { lease }) }, ...(extra?.success ?? [])],
@@ -177,6 +178,7 @@ export class ResourceStore {
       const operation: EtcdOperation = encoded
         ? { type: 'put', key: etcdKey, value: encoded.value, ...(decision.type === 'put' && decision.lease !== undefined && { lease: decision.lease }) }
         : { type: 'deleteRange', key: etcdKey }
+      using _expected = encoded && decision.type === 'put' ? this.cache.expect(key, encoded.value, decision.object) : undefined
       const result = await this.#txn({
         compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: current?.revision ?? 0 }, ...(extra?.compare ?? [])],
         success: [operation, ...(extra?.success ?? [])],
@@ -198,9 +200,8 @@ export class ResourceStore {
 
   /** A stored object for what this process has just written. */
   #written(key: string, value: Uint8Array, insertAt: number, revision: number, object: ApiObject): StoredObject {
-    const withVersion = withResourceVersion(object, String(revision))
-    this.cache.adopt(key, revision, withVersion)
-    return new StoredObject(this.cache.kind, key, value, revision, insertAt, withVersion)
+    const cached = this.cache.get(key)
+    return cached?.revision === revision ? cached : new StoredObject(this.cache.kind, key, value, revision, insertAt, withResourceVersion(object, String(revision)))
   }
 
   #fromEtcd(key: string, kv: EtcdKeyValue): StoredObject | undefined {
@@ -227,12 +228,3 @@ export class ResourceStore {
 }
 
 const healthKey = Buffer.from('/registry/health')
-
-/** The same object under this resourceVersion, with the metadata in the order in which it is served. */
-export function withResourceVersion(object: ApiObject, resourceVersion: string): ApiObject {
-  const { name, generateName, namespace, uid, resourceVersion: _old, ...rest } = object.metadata
-  return {
-    ...object,
-    metadata: { name, ...(generateName !== undefined && { generateName }), ...(namespace !== undefined && { namespace }), uid, resourceVersion, ...rest },
-  }
-}

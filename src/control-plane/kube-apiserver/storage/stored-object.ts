@@ -166,3 +166,12 @@ export const asJson = (object: object): JsonObject => object as unknown as JsonO
 /** JSON seen as an API object, after something has made sure that it has metadata. */
 // cast: see above
 export const asApiObject = (value: object | JsonValue | undefined): ApiObject => value as unknown as ApiObject
+
+/** The same object under this resourceVersion, with the metadata in the order in which it is served. */
+export function withResourceVersion(object: ApiObject, resourceVersion: string): ApiObject {
+  const { name, generateName, namespace, uid, resourceVersion: _old, ...rest } = object.metadata
+  return {
+    ...object,
+    metadata: { name, ...(generateName !== undefined && { generateName }), ...(namespace !== undefined && { namespace }), uid, resourceVersion, ...rest },
+  }
+}

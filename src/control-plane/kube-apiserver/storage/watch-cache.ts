@@ -8,8 +8,9 @@ import type { ObjectFilter } from './cache-event.ts'
 import { CacheWatcher } from './cache-watcher.ts'
 import type { WatcherOptions } from './cache-watcher.ts'
 import { SortedKeys } from './sorted-keys.ts'
+import type { ApiObject } from '../../../lib/client/api-client.ts'
 import type { StoredKind } from './stored-object.ts'
-import { StoredObject, asApiObject, encodeForStorage } from './stored-object.ts'
+import { StoredObject, asApiObject, encodeForStorage, withResourceVersion } from './stored-object.ts'
 
 /** Called for every change, for those inside the server who keep something up to date (RBAC rules, IP allocation). */
 export type CacheListener = (event: CacheEvent) => void
@@ -32,8 +33,8 @@ export class WatchCache {
   /** Watchers that can only ever see one key. */
   readonly #watchersByKey = new Map<string, Set<CacheWatcher>>()
   readonly #listeners: CacheListener[] = []
-  /** Parsed forms of objects that this process wrote and the feed hasn't brought yet. */
-  readonly #written = new Map<string, { readonly revision: number; readonly object: ReturnType<typeof asApiObject> }>()
+  /** Objects that are being written: when the feed brings these very bytes, nobody needs to parse them. */
+  readonly #expected = new Map<string, { readonly value: Uint8Array; readonly object: ApiObject }>()
 
   constructor(kind: StoredKind, windowLimit = defaultWindow) {
     this.kind = kind
@@ -77,9 +78,9 @@ export class WatchCache {
   put(key: string, value: Uint8Array, revision: number, insertAt: number): void {
     const previous = this.#objects.get(key)
     if (previous && previous.revision >= revision) return
-    const written = this.#written.get(key)
-    if (written && written.revision <= revision) this.#written.delete(key)
-    const current = new StoredObject(this.kind, key, value, revision, insertAt, written?.revision === revision ? written.object : undefined)
+    const expected = this.#expected.get(key)
+    const isOwn = expected !== undefined && Buffer.compare(expected.value, value) === 0
+    const current = new StoredObject(this.kind, key, value, revision, insertAt, isOwn ? withResourceVersion(expected.object, String(revision)) : undefined)
     this.#objects.set(key, current)
     if (!previous) this.#keys.add(key)
     this.#record(new CacheEvent(revision, current, previous))
@@ -87,18 +88,17 @@ export class WatchCache {
 
   delete(key: string, revision: number): void {
     const previous = this.#objects.get(key)
-    this.#written.delete(key)
     if (!previous) return
     this.#objects.delete(key)
     this.#keys.delete(key)
     this.#record(new CacheEvent(revision, undefined, previous))
   }
 
-  /** A parsed form of what was just written, so that nobody parses it again. */
-  adopt(key: string, revision: number, object: ReturnType<typeof asApiObject>): void {
-    const known = this.#objects.get(key)
-    if (known?.revision === revision) known.adopt(object)
-    else if ((known === undefined || known.revision < revision) && this.#written.size < 10_000) this.#written.set(key, { revision, object })
+  /** Tells of a write that is on its way, with the object that its bytes hold. Until the result is disposed of. */
+  expect(key: string, value: Uint8Array, object: ApiObject): Disposable {
+    const entry = { value, object }
+    this.#expected.set(key, entry)
+    return { [Symbol.dispose]: () => { if (this.#expected.get(key) === entry) this.#expected.delete(key) } }
   }
 
   listen(listener: CacheListener): void { this.#listeners.push(listener) }
@@ -172,12 +172,12 @@ export function bookmarkObject(kind: StoredKind, apiVersion: string, kindName: s
 
 /** Bytes that already carry their resourceVersion. */
 class BookmarkObject extends StoredObject {
-  readonly #body: ReturnType<typeof asApiObject>
-  constructor(kind: StoredKind, value: Uint8Array, revision: number, insertAt: number, body: ReturnType<typeof asApiObject>) {
+  readonly #body: ApiObject
+  constructor(kind: StoredKind, value: Uint8Array, revision: number, insertAt: number, body: ApiObject) {
     super(kind, '', value, revision, insertAt)
     this.#body = body
   }
-  override get object(): ReturnType<typeof asApiObject> { return this.#body }
+  override get object(): ApiObject { return this.#body }
   override get byteLength(): number { return this.value.length }
   override toBytes(): Uint8Array { return this.value }
   override writeTo(target: Buffer, offset: number): number { target.set(this.value, offset); return offset + this.value.length }

@@ -1,8 +1,6 @@
 // replicationcontroller-controller: keeps as many pods as each ReplicationController asks for. The rule itself is in shared/replica-sync.ts.
 // Upstream: kubernetes/pkg/controller/replication
-import { matches, selectorFromLabels } from '../../../lib/apimachinery/label-selector.ts'
-import type { LabelSelector } from '../../../lib/apimachinery/label-selector.ts'
-import { nothing } from '../../../lib/apimachinery/label-selector.ts'
+import { matches } from '../../../lib/apimachinery/label-selector.ts'
 import type { Pod, ReplicationController } from '../../../lib/api/generated/types/core-v1.ts'
 import { controllerOf, objectKey, splitObjectKey } from '../../../lib/client/object-references.ts'
 import { pods, replicationControllers } from '../../../lib/client/resource-keys.ts'
@@ -12,12 +10,7 @@ import type { Controller, Plan, View } from './shared/controller.ts'
 import { isPodActive } from './shared/pod-state.ts'
 import { syncReplicas } from './shared/replica-sync.ts'
 import type { ObservedReplicas } from './shared/replica-sync.ts'
-
-/** A ReplicationController's selector is a map; an empty one selects nothing. */
-function selectorOfController(controller: ReplicationController): LabelSelector {
-  const labels = controller.spec.selector ?? {}
-  return Object.keys(labels).length === 0 ? nothing : selectorFromLabels(labels)
-}
+import { readMapSelector } from './shared/selectors.ts'
 
 export function syncReplicationController(observed: ObservedReplicas<ReplicationController>): Plan {
   return syncReplicas(observed, replicationControllers, { countTerminating: false })
@@ -41,7 +34,7 @@ export function createReplicationControllerController(): Controller<ObservedRepl
         const node = pod.spec?.nodeName
         if (node && isPodActive(pod)) relatedByNode.set(node, (relatedByNode.get(node) ?? 0) + 1)
       }
-      return { now, owner, selector: selectorOfController(owner), pods: [...own, ...view.byIndex(pods, controllerIndex, orphanIndexValue(namespace))], relatedByNode }
+      return { now, owner, selector: readMapSelector(owner.spec.selector), pods: [...own, ...view.byIndex(pods, controllerIndex, orphanIndexValue(namespace))], relatedByNode }
     },
     sync: syncReplicationController,
   }
@@ -55,5 +48,5 @@ function keysOfPod(pod: Pod, view: View): readonly string[] {
     return owner?.metadata.uid === reference.uid ? [objectKey(owner)] : []
   }
   if (pod.metadata.deletionTimestamp !== undefined) return []
-  return view.list(replicationControllers, namespace).filter((controller) => matches(selectorOfController(controller), pod.metadata.labels)).map(objectKey)
+  return view.list(replicationControllers, namespace).filter((controller) => matches(readMapSelector(controller.spec.selector), pod.metadata.labels)).map(objectKey)
 }

@@ -38,7 +38,7 @@ export class NodeAgent {
   #lease: Lease | undefined
   #reportedAtMs = -Infinity
   #wake: (() => void) | undefined
-  #readyBefore: string | undefined
+  readonly #told = new Map<string, string>()
 
   constructor(options: NodeAgentOptions) { this.#options = options }
 
@@ -140,13 +140,16 @@ export class NodeAgent {
     this.observe(node)
   }
 
+  /** Events of the conditions that changed. */
   #tellReady(status: NodeStatus | undefined): void {
-    const ready = status?.conditions?.find((c) => c.type === 'Ready')?.status
-    if (ready !== this.#readyBefore && ready !== undefined) {
-      const reason = ready === 'True' ? 'NodeReady' : 'NodeNotReady'
-      this.#options.events.event({ kind: 'Node', name: this.#options.nodeName, uid: this.#options.nodeName, apiVersion: 'v1' }, 'Normal', reason, `Node ${this.#options.nodeName} status is now: ${reason}`)
+    for (const { type, status: value, reason } of status?.conditions ?? []) {
+      if (this.#told.get(type) === value) continue
+      this.#told.set(type, value)
+      const name = type === 'Ready' ? (value === 'True' ? 'NodeReady' : 'NodeNotReady') : (reason ?? '').replace(/^Kubelet/, 'Node')
+      if (['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'].includes(type)) {
+        this.#options.events.event({ kind: 'Node', name: this.#options.nodeName, uid: this.#options.nodeName, apiVersion: 'v1' }, 'Normal', name, `Node ${this.#options.nodeName} status is now: ${name}`)
+      }
     }
-    this.#readyBefore = ready
   }
 
   async runLease(signal: AbortSignal): Promise<void> {

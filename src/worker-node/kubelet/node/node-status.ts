@@ -98,6 +98,8 @@ export function nodeStatus(facts: NodeFacts, previous: NodeStatus | undefined): 
     },
     images,
     ...(handlers.length > 0 ? { runtimeHandlers: handlers } : {}),
+    // kube-apiserver may hand WebSockets on as they are: no need to translate them to SPDY for us.
+    declaredFeatures: ['ExtendWebSocketsToKubelet'],
     features: { supplementalGroupsPolicy: runtimeStatus?.features?.supplementalGroupsPolicy ?? false },
     ...(previous?.volumesInUse ? { volumesInUse: previous.volumesInUse } : {}), ...(previous?.volumesAttached ? { volumesAttached: previous.volumesAttached } : {}),
   }

@@ -3,6 +3,7 @@
 // Rules it keeps: init containers one after the other; a sidecar lets the next one go once it has started; nothing is restarted
 // that the restart policy forbids; a changed or unhealthy container is stopped before it is started again.
 // Upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions, computeInitContainerActions, podSandboxChanged)
+import { resizeNeed } from './pod-resize.ts'
 import { newestContainer } from '../runtime/runtime-status.ts'
 import { containerHash, ephemeralContainers, initContainers, isHostNetwork, isRestartableInit, regularContainers, restartPolicyOf } from './pod-facts.ts'
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-status.ts'
@@ -16,7 +17,7 @@ export interface ProbeResults {
   liveness(containerId: string): ProbeResult | undefined
 }
 
-export type KillReason = 'unknown' | 'spec changed' | 'liveness probe' | 'startup probe'
+export type KillReason = 'unknown' | 'spec changed' | 'resize' | 'liveness probe' | 'startup probe'
 
 export interface ContainerToKill {
   readonly id: string
@@ -25,7 +26,6 @@ export interface ContainerToKill {
   readonly message: string
 }
 
-/** An in-place change of resources that the runtime can make without a restart. */
 export interface PodActions {
   /** Stop everything, the sandbox included. */
   readonly killPod: boolean
@@ -39,13 +39,16 @@ export interface PodActions {
   readonly ephemeralContainersToStart: readonly string[]
   readonly containersToStart: readonly string[]
   readonly containersToKill: readonly ContainerToKill[]
+  /** Running containers whose resources are changed in place. */
+  readonly containersToUpdate: readonly string[]
 }
 
-export function computePodActions(pod: Pod, observed: RuntimePod, probes: ProbeResults): PodActions {
+/** @param mayResize whether the node has room for the resources that the spec asks for now. */
+export function computePodActions(pod: Pod, observed: RuntimePod, probes: ProbeResults, mayResize = true): PodActions {
   const sandbox = checkSandbox(pod, observed)
   const plan: PodActions = {
     killPod: sandbox.changed, createSandbox: sandbox.changed, sandboxId: sandbox.id, attempt: sandbox.attempt,
-    initContainersToStart: [], ephemeralContainersToStart: [], containersToStart: [], containersToKill: [],
+    initContainersToStart: [], ephemeralContainersToStart: [], containersToStart: [], containersToKill: [], containersToUpdate: [],
   }
   if (sandbox.changed) return planNewSandbox(pod, observed, plan)
 
@@ -56,6 +59,7 @@ export function computePodActions(pod: Pod, observed: RuntimePod, probes: ProbeR
 
   const toStart: string[] = []
   const toKill: ContainerToKill[] = [...init.toKill]
+  const toUpdate: string[] = []
   let kept = 0
   for (const container of regularContainers(pod)) {
     const status = newestContainer(observed, container.name)
@@ -65,14 +69,19 @@ export function computePodActions(pod: Pod, observed: RuntimePod, probes: ProbeR
       if (status?.state === 'unknown') toKill.push({ id: status.id, name: container.name, reason: 'unknown', message: 'Container is in "unknown" state, try killing it before restart' })
       continue
     }
-    const trouble = findTrouble(container, status, probes)
-    if (!trouble) { kept++; continue }
-    const restart = trouble.reason === 'spec changed' || restartPolicyOf(pod, container) !== 'Never'
+    const resize = mayResize ? resizeNeed(container, status) : 'none'
+    const trouble = findTrouble(container, status, probes) ?? (resize === 'restart' ? { reason: 'resize' as const, message: `Container ${container.name} resize requires restart` } : undefined)
+    if (!trouble) {
+      if (resize === 'update') toUpdate.push(container.name)
+      kept++
+      continue
+    }
+    const restart = trouble.reason === 'resize' || trouble.reason === 'spec changed' || restartPolicyOf(pod, container) !== 'Never'
     if (restart) toStart.push(container.name)
     toKill.push({ id: status.id, name: container.name, reason: trouble.reason, message: restart ? `${trouble.message}, will be restarted` : trouble.message })
   }
   if (kept === 0 && toStart.length === 0) return { ...withInit, killPod: true, initContainersToStart: [], containersToKill: toKill }
-  return { ...withInit, containersToStart: toStart, containersToKill: toKill }
+  return { ...withInit, containersToStart: toStart, containersToKill: toKill, containersToUpdate: toUpdate }
 }
 
 function planNewSandbox(pod: Pod, observed: RuntimePod, plan: PodActions): PodActions {

@@ -2,11 +2,12 @@
 // Upstream: pkg/kubelet/kubelet.go (SyncPod, SyncTerminatingPod, SyncTerminatedPod)
 import { podCgroup } from '../cgroup/cgroup-manager.ts'
 import { containerLogLink, podLogDirectory } from '../logs/log-paths.ts'
-import { runningContainers, emptyRuntimePod } from '../runtime/runtime-status.ts'
+import { resizeNeed } from './pod-resize.ts'
+import { emptyRuntimePod, newestContainer, runningContainers } from '../runtime/runtime-status.ts'
 import { computePodStatus } from '../status/pod-status.ts'
 import { CriError } from '../../../lib/cri-api/cri-services.ts'
 import { computePodActions } from './pod-actions.ts'
-import { describePod, isHostNetwork, isStaticPod, isTerminalPhase, podNamespace, podReference } from './pod-facts.ts'
+import { describePod, isHostNetwork, isStaticPod, isTerminalPhase, podNamespace, podReference, regularContainers } from './pod-facts.ts'
 import { computeQosClass, podLimits, podRequests, isBounded, milliToQuota, milliToShares } from './pod-resources.ts'
 import type { CgroupManager } from '../cgroup/cgroup-manager.ts'
 import type { PodAddresses } from '../environment/field-values.ts'
@@ -19,6 +20,7 @@ import type { RuntimePod } from '../runtime/runtime-status.ts'
 import type { WaitingReason } from '../status/container-statuses.ts'
 import type { StatusManager } from '../status/status-manager.ts'
 import type { VolumeManager } from '../volume/volume-manager.ts'
+import type { ResizeRefusal } from './pod-resize.ts'
 import type { PodLife } from './pod-lifecycle.ts'
 import type { PodWork, SyncResult } from './pod-workers.ts'
 import type { Clock } from '../../../lib/base/clock.ts'
@@ -48,7 +50,10 @@ export interface PodSyncerOptions {
   readonly allocatable: () => PodAddresses['allocatable']
   /** Why pods can't have a network now; undefined when they can. */
   readonly networkProblem: () => string | undefined
+  /** Without the Services a container's environment would be incomplete. */
+  readonly servicesKnown: () => boolean
   readonly credentials: (pod: Pod, signal: AbortSignal) => Promise<readonly RegistryCredential[]>
+  readonly checkResizeFits: (pod: Pod) => ResizeRefusal | undefined
   readonly ensureMirror: (pod: Pod, signal: AbortSignal) => Promise<void>
   readonly onStep: (pod: Pod, step: string) => void
 }
@@ -59,6 +64,10 @@ export class PodSyncer implements PodWork {
   readonly #options: PodSyncerOptions
   /** Why containers could not be started, by pod uid and container name. */
   readonly #reasons = new Map<string, Map<string, WaitingReason>>()
+  /** Changes of resources that the node can't make, by pod uid. */
+  readonly #refusals = new Map<string, ResizeRefusal>()
+  /** The resources last asked for, by container id. */
+  readonly #updates = new Map<string, string>()
 
   constructor(options: PodSyncerOptions) { this.#options = options }
 
@@ -70,6 +79,7 @@ export class PodSyncer implements PodWork {
     let observed = cache.get(uid) ?? (await cache.refresh(uid, signal))
     probes.add(pod)
     for (let pass = 0; ; pass++) {
+      const refusal = this.#checkResize(pod, observed)
       const status = this.#writeStatus(life, observed, false)
       if (isTerminalPhase(status.phase)) return { completed: true }
       const deadline = this.#deadline(pod, status)
@@ -78,8 +88,9 @@ export class PodSyncer implements PodWork {
         return { failure: { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' } }
       }
       const untilDeadline = deadline === undefined ? {} : { againAfterMs: deadline - clock.now() }
-      const actions = computePodActions(pod, observed, probes)
-      const idle = !actions.killPod && actions.initContainersToStart.length + actions.containersToStart.length + actions.ephemeralContainersToStart.length + actions.containersToKill.length === 0
+      const computed = computePodActions(pod, observed, probes, refusal === undefined)
+      const actions = { ...computed, containersToUpdate: computed.containersToUpdate.filter((name) => this.#isNewUpdate(pod, observed, name)) }
+      const idle = !actions.killPod && actions.containersToUpdate.length + actions.initContainersToStart.length + actions.containersToStart.length + actions.ephemeralContainersToStart.length + actions.containersToKill.length === 0
       if (isStaticPod(pod) && pass === 0) await this.#options.ensureMirror(pod, signal)
       const problem = this.#options.networkProblem()
       if (problem !== undefined && !isHostNetwork(pod)) {
@@ -93,6 +104,7 @@ export class PodSyncer implements PodWork {
         throw new Error(`unmounted volumes=[${mounted.failures.map((f) => f.volume).join(' ')}]: ${mounted.failures[0]?.message ?? ''}`)
       }
       if (idle) return untilDeadline
+      if (!this.#options.servicesKnown()) return { againAfterMs: 50 }
       if (pass === 0) this.#options.onStep(pod, 'kubelet starts containers')
       const cgroupParent = await this.#ensureCgroup(pod)
       const outcome = await podRuntime.syncPod({ pod, observed, actions, volumes: mounted, addresses, cgroupParent, credentials: await this.#options.credentials(pod, signal) }, signal)
@@ -105,6 +117,27 @@ export class PodSyncer implements PodWork {
       }
       if (outcome.started.length > 0) this.#options.onStep(pod, 'kubelet started containers')
     }
+  }
+
+  /** Why the pod can't have the resources that its spec asks for now. Told in its status. */
+  #checkResize(pod: Pod, observed: RuntimePod): ResizeRefusal | undefined {
+    const uid = pod.metadata.uid
+    const wanted = regularContainers(pod).some((c) => { const running = newestContainer(observed, c.name); return running?.state === 'running' && resizeNeed(c, running) !== 'none' })
+    const refusal = wanted ? this.#options.checkResizeFits(pod) : undefined
+    if (refusal) this.#refusals.set(uid, refusal)
+    else this.#refusals.delete(uid)
+    return refusal
+  }
+
+  /** A runtime that can't make the change exactly is not asked for the same again and again. */
+  #isNewUpdate(pod: Pod, observed: RuntimePod, name: string): boolean {
+    const container = regularContainers(pod).find((c) => c.name === name)
+    const id = newestContainer(observed, name)?.id ?? ''
+    const wanted = JSON.stringify(container?.resources)
+    if (this.#updates.get(id) === wanted) return false
+    if (this.#updates.size > 5000) this.#updates.clear()
+    this.#updates.set(id, wanted)
+    return true
   }
 
   async terminate(life: PodLife, signal: AbortSignal): Promise<void> {
@@ -146,6 +179,7 @@ export class PodSyncer implements PodWork {
     await disk.removeTree(podLogDirectory(logsDir, life.pod))
     await volumes.tearDown(uid, true)
     this.#reasons.delete(uid)
+    this.#refusals.delete(uid)
     statuses.forget(uid)
     await cache.refresh(uid, signal)
   }
@@ -182,6 +216,7 @@ export class PodSyncer implements PodWork {
     const previous: PodStatus = kept ? { ...kept, conditions: [...(kept.conditions ?? []).filter((c) => !(api.conditions ?? []).some((o) => o.type === c.type && !isOwn(o.type))), ...(api.conditions ?? []).filter((c) => !isOwn(c.type))] } : api
     const status = computePodStatus({
       pod, observed, previous, runtimeName: runtimeName(), waitingReason: (name) => this.#reasons.get(uid)?.get(name), readiness: probes, nowMs: clock.now(), hostIps, isTerminal, ...(failure ? { failure } : {}),
+      ...(this.#refusals.has(uid) ? { resizePending: this.#refusals.get(uid) } : {}),
     })
     const changed = statuses.set(pod, status)
     if (changed) this.#options.onStep(pod, `kubelet reports ${status.phase}${status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? ', ready' : ''}`)

@@ -11,7 +11,7 @@ import { containerHash, containerReference, describePod, findContainer, isHostNe
 import { newestExited } from '../status/container-statuses.ts'
 import { makeMounts } from '../volume/container-mounts.ts'
 import { hostsFilePath } from '../volume/pod-directories.ts'
-import { checkRunAsNonRoot, imageUser, makeContainerConfig } from './container-config.ts'
+import { checkRunAsNonRoot, containerResources, imageUser, makeContainerConfig } from './container-config.ts'
 import { killAllContainers, killContainer } from './kill-containers.ts'
 import { runHook } from './lifecycle-hooks.ts'
 import { newestContainer } from './runtime-status.ts'
@@ -109,6 +109,18 @@ export class PodRuntime {
         const container = observed.containers.find((c) => c.id === id)
         if (container) await killContainer(this.#options, { pod, container, podIp, reason, message, graceOverrideSeconds: undefined }, signal)
       }))
+    }
+    for (const name of actions.containersToUpdate) {
+      const container = findContainer(pod, name)?.container
+      const running = newestContainer(observed, name)
+      if (!container || !running) continue
+      try {
+        await runtime.updateContainerResources({ containerId: running.id, linux: containerResources(pod, container, this.#options.memoryCapacityBytes()) }, signal)
+        events.event(containerReference(pod, name), 'Normal', 'ResizeCompleted', `Resources of container ${name} changed`)
+      } catch (error) {
+        if (signal.aborted) throw error
+        events.event(containerReference(pod, name), 'Warning', 'ResizeError', `Could not change the resources of container ${name}: ${describe(error)}`)
+      }
     }
     // An init container that runs again leaves no more than one dead attempt behind.
     for (const name of actions.initContainersToStart) await this.#pruneInit(observed, name, signal)

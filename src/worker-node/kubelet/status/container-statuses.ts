@@ -2,6 +2,8 @@
 // and with why a container could not be started (the reason cache).
 // Upstream: pkg/kubelet/kubelet_pods.go (convertToAPIContainerStatuses)
 import { formatTime } from '../../../lib/base/clock.ts'
+import { formatBinary, formatMilli } from '../pod/quantity-value.ts'
+import { resizeNeed } from '../pod/pod-resize.ts'
 import { hasAnyRegularContainerCreated, shouldRestart } from '../pod/pod-actions.ts'
 import { allContainers, initContainers, isRestartableInit } from '../pod/pod-facts.ts'
 import { newestContainer } from '../runtime/runtime-status.ts'
@@ -124,10 +126,20 @@ function toState(container: RuntimeContainer, runtimeName: string): ContainerSta
   }
 }
 
+/** What the container has: the spec's words where the runtime has it so, the runtime's numbers while a change is on its way. */
 function resourcesOf(container: Container | EphemeralContainer, newest: RuntimeContainer | undefined): Partial<ContainerStatus> {
   if (!newest || newest.state !== 'running') return {}
   const { requests, limits } = container.resources ?? {}
-  return { ...(requests ? { allocatedResources: requests } : {}), resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) } }
+  const actual = newest.resources?.linux
+  const pending = actual !== undefined && resizeNeed(container as Container, newest) !== 'none' // cast: both kinds have the same resources
+  const actualLimits = {
+    ...limits, ...(actual?.memoryLimitInBytes ? { memory: formatBinary(actual.memoryLimitInBytes) } : {}), ...(actual?.cpuQuota && actual.cpuQuota > 0 ? { cpu: formatMilli(Math.round(actual.cpuQuota / 100)) } : {}),
+  }
+  const actualRequests = { ...requests, ...(actual?.cpuShares && requests?.['cpu'] ? { cpu: formatMilli(Math.round((actual.cpuShares * 1000) / 1024)) } : {}) }
+  return {
+    ...(requests ? { allocatedResources: pending ? actualRequests : requests } : {}),
+    resources: { ...(limits ? { limits: pending ? actualLimits : limits } : {}), ...(requests ? { requests: pending ? actualRequests : requests } : {}) },
+  }
 }
 
 function mountsOf(container: Container | EphemeralContainer): Partial<ContainerStatus> {

@@ -13,6 +13,8 @@ export interface PodStatusInput extends ContainerStatusInput {
   readonly hostIps: readonly string[]
   /** The pod is being stopped for good: nothing will be restarted. */
   readonly isTerminal: boolean
+  /** The resources that the spec asks for can't be given. */
+  readonly resizePending?: { readonly reason: string; readonly message: string } | undefined
   /** Ends the pod: eviction, deadline, refusal. */
   readonly failure?: { readonly reason: string; readonly message: string; readonly condition?: PodCondition }
 }
@@ -50,6 +52,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
   const own = [
     stamp({ type: 'PodReadyToStartContainers', status: networkReady && !isTerminalPhase(phase) ? 'True' : 'False' }),
     stamp(initialized), stamp(ready), stamp(containersReady),
+    ...(input.resizePending ? [stamp({ type: 'PodResizePending', status: 'True', ...input.resizePending })] : []),
     scheduled?.status === 'True' ? { ...scheduled, ...(generation === undefined ? {} : { observedGeneration: generation }) } : stamp({ type: 'PodScheduled', status: 'True' }),
   ]
   const others = (previous.conditions ?? []).filter((c) => !ownedConditions.includes(c.type) && c.type !== input.failure?.condition?.type)

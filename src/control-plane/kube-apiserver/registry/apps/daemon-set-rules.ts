@@ -7,6 +7,7 @@ import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
 import { validatePodTemplateSpec } from '../core/pod/validate-pod.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goDeploymentStrategy } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { validateImmutable, validateNonNegative } from '../validate-object-meta.ts'
 import { magnitudeOf, validateAtMostHundredPercent, validatePositiveIntOrPercent } from '../validation/int-or-percent.ts'
@@ -25,12 +26,12 @@ function defaultUpdateStrategy(strategy: DaemonSetUpdateStrategy | undefined): D
 function validateUpdateStrategy(strategy: Draft<DaemonSetUpdateStrategy> | undefined, errors: FieldError[]): void {
   const path = 'spec.updateStrategy.rollingUpdate'
   if (strategy?.type === 'OnDelete') return
-  if (strategy?.type !== 'RollingUpdate') { errors.push(fieldNotSupported('spec.updateStrategy', strategy, ['RollingUpdate', 'OnDelete'])); return }
+  if (strategy?.type !== 'RollingUpdate') { errors.push(fieldNotSupported('spec.updateStrategy', goDeploymentStrategy(strategy), ['RollingUpdate', 'OnDelete'])); return }
   const rolling = strategy.rollingUpdate
   if (!rolling) { errors.push(fieldRequired(path)); return }
   validatePositiveIntOrPercent(rolling.maxUnavailable, `${path}.maxUnavailable`, errors)
-  validateAtMostHundredPercent(rolling.maxUnavailable, `${path}.maxUnavailable`, errors)
   validatePositiveIntOrPercent(rolling.maxSurge, `${path}.maxSurge`, errors)
+  validateAtMostHundredPercent(rolling.maxUnavailable, `${path}.maxUnavailable`, errors)
   validateAtMostHundredPercent(rolling.maxSurge, `${path}.maxSurge`, errors)
   const unavailable = magnitudeOf(rolling.maxUnavailable)
   const surge = magnitudeOf(rolling.maxSurge)
@@ -40,8 +41,9 @@ function validateUpdateStrategy(strategy: Draft<DaemonSetUpdateStrategy> | undef
 
 function validateSpec(spec: Draft<DaemonSetSpec>, old: Draft<DaemonSetSpec> | undefined, errors: FieldError[]): void {
   const template = spec.template ?? {}
+  const before = errors.length
   validateLabelSelector(spec.selector, 'spec.selector', errors)
-  if (!spec.selector || !selectorMatches(spec.selector, template.metadata?.labels)) {
+  if (errors.length === before && (!spec.selector || !selectorMatches(spec.selector, template.metadata?.labels))) {
     errors.push(fieldInvalid('spec.template.metadata.labels', template.metadata?.labels, '`selector` does not match template `labels`'))
   }
   if (spec.selector && isEmptySelector(spec.selector)) errors.push(fieldInvalid('spec.selector', spec.selector, 'empty selector is invalid for daemonset'))
@@ -63,7 +65,7 @@ export const daemonSetRules: KindRules<DaemonSet> = {
     return { ...set, spec: { ...given, template, updateStrategy, revisionHistoryLimit: given.revisionHistoryLimit ?? 10 } }
   },
   prepareForCreate: (set) => ({ ...set, status: { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 } }),
-  validate: (set, errors) => validateSpec(set.spec ?? {}, undefined, errors),
+  validate: (set, errors, _context, old) => validateSpec(set.spec ?? {}, old?.spec, errors),
   validateUpdate(set, old, errors) {
     validateSpec(set.spec ?? {}, old.spec, errors)
     validateImmutable(set.spec?.selector, old.spec?.selector, 'spec.selector', errors)

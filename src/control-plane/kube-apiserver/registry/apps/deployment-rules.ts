@@ -5,6 +5,7 @@ import { fieldForbidden, fieldInvalid, fieldRequired, fieldNotSupported } from '
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
+import { goDeploymentStrategy } from '../go-structs.ts'
 import { statusOnly } from '../generic-strategy.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { semanticEqual } from '../semantic-equal.ts'
@@ -52,14 +53,13 @@ function validateStrategy(strategy: Draft<DeploymentStrategy> | undefined, path:
       }
       validateAtMostHundredPercent(rolling.maxUnavailable, `${path}.rollingUpdate.maxUnavailable`, errors)
       return
-    default: errors.push(fieldNotSupported(path, strategy, ['Recreate', 'RollingUpdate']))
+    default: errors.push(fieldNotSupported(path, goDeploymentStrategy(strategy), ['Recreate', 'RollingUpdate']))
   }
 }
 
 function validateSpec(spec: Draft<DeploymentSpec>, old: Draft<DeploymentSpec> | undefined, errors: FieldError[]): void {
   validateNonNegative(spec.replicas, 'spec.replicas', errors)
-  validateSelector(spec.selector, 'deployment', 'spec', errors)
-  validateReplicatedTemplate(spec.template ?? {}, old?.template, spec.selector, 'ReplicaSet', 'spec.template', errors)
+  if (validateSelector(spec.selector, 'deployment', 'invalid label selector', errors)) validateReplicatedTemplate(spec.template ?? {}, old?.template, spec.selector, 'ReplicaSet', 'spec.template', errors)
   validateStrategy(spec.strategy, 'spec.strategy', errors)
   validateNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors)
   validateNonNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit', errors)

@@ -13,8 +13,7 @@ import { validateReplicatedTemplate, validateSelector } from './validate-templat
 function validateSpec(spec: Draft<ReplicaSetSpec>, old: Draft<ReplicaSetSpec> | undefined, errors: FieldError[]): void {
   validateNonNegative(spec.replicas, 'spec.replicas', errors)
   validateNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors)
-  validateSelector(spec.selector, 'deployment', 'spec', errors)
-  validateReplicatedTemplate(spec.template ?? {}, old?.template, spec.selector, 'ReplicaSet', 'spec.template', errors)
+  if (validateSelector(spec.selector, 'deployment', 'invalid label selector', errors)) validateReplicatedTemplate(spec.template ?? {}, old?.template, spec.selector, 'ReplicaSet', 'spec.template', errors)
 }
 
 export const replicaCountNames = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration']
@@ -33,7 +32,7 @@ export const replicaSetRules: KindRules<ReplicaSet> = {
     return given.replicas !== undefined && template === given.template ? set : { ...set, spec: { ...given, replicas: given.replicas ?? 1, template } }
   },
   prepareForCreate: (set) => ({ ...set, status: { replicas: 0 } }),
-  validate: (set, errors) => validateSpec(set.spec ?? {}, undefined, errors),
+  validate: (set, errors, _context, old) => validateSpec(set.spec ?? {}, old?.spec, errors),
   validateUpdate(set, old, errors) {
     validateSpec(set.spec ?? {}, old.spec, errors)
     validateImmutable(set.spec?.selector, old.spec?.selector, 'spec.selector', errors)

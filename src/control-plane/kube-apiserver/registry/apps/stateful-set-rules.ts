@@ -11,13 +11,13 @@ import { podWarnings } from '../core/pod/pod-warnings.ts'
 import { validatePodAnnotations } from '../core/pod/validate-pod-annotations.ts'
 import { validatePodSpec } from '../core/pod/validate-pod-spec.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goStatefulSetRolling, goStatefulSetStrategy } from '../go-structs.ts'
 import { nameIsDnsLabel } from '../name-rules.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { validateAnnotations, validateLabels, validateNonNegative } from '../validate-object-meta.ts'
 import { validateAtMostHundredPercent, validatePositiveIntOrPercent } from '../validation/int-or-percent.ts'
-import { isEmptySelector, validateLabelSelector } from '../validation/label-selector.ts'
 import { validateAtMost, validateCollisionCount, validateCounts } from './validate-replica-counts.ts'
-import { templateOptions, validateSelected } from './validate-template.ts'
+import { templateOptions, validateSelected, validateSelector } from './validate-template.ts'
 
 const keepClaims = { whenDeleted: 'Retain', whenScaled: 'Retain' }
 
@@ -60,7 +60,7 @@ function validateUpdateStrategy(strategy: Draft<StatefulSetUpdateStrategy> | und
   switch (strategy?.type) {
     case undefined: case '': errors.push(fieldRequired(path)); return
     case 'OnDelete':
-      if (rolling) errors.push(fieldInvalid(`${path}.rollingUpdate`, rolling, "only allowed for updateStrategy 'RollingUpdate'"))
+      if (rolling) errors.push(fieldInvalid(`${path}.rollingUpdate`, goStatefulSetRolling(rolling), "only allowed for updateStrategy 'RollingUpdate'"))
       return
     case 'RollingUpdate':
       if (!rolling) return
@@ -70,7 +70,7 @@ function validateUpdateStrategy(strategy: Draft<StatefulSetUpdateStrategy> | und
       if (rolling.maxUnavailable === 0 || rolling.maxUnavailable === '0%') errors.push(fieldInvalid(`${path}.rollingUpdate.maxUnavailable`, rolling.maxUnavailable, 'cannot be 0'))
       validateAtMostHundredPercent(rolling.maxUnavailable, `${path}.rollingUpdate.maxUnavailable`, errors)
       return
-    default: errors.push(fieldInvalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"))
+    default: errors.push(fieldInvalid(path, goStatefulSetStrategy(strategy), "must be 'RollingUpdate' or 'OnDelete'"))
   }
 }
 
@@ -85,19 +85,13 @@ function validateSpec(spec: Draft<StatefulSetSpec>, old: Draft<StatefulSetSpec> 
   for (const field of ['whenDeleted', 'whenScaled'] as const) {
     const policy = spec.persistentVolumeClaimRetentionPolicy?.[field]
     if (spec.persistentVolumeClaimRetentionPolicy && policy !== 'Retain' && policy !== 'Delete') {
-      errors.push(fieldNotSupported(`spec.persistentVolumeClaimRetentionPolicy.${field}`, policy ?? '', ['Delete', 'Retain']))
+      errors.push(fieldNotSupported(`spec.persistentVolumeClaimRetentionPolicy.${field}`, policy ?? '', ['Retain', 'Delete']))
     }
   }
   validateNonNegative(spec.replicas, 'spec.replicas', errors)
   validateNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors)
   if (spec.ordinals) validateNonNegative(spec.ordinals.start, 'spec.ordinals.start', errors)
-  if (!spec.selector) errors.push(fieldRequired('spec.selector'))
-  else {
-    // An invalid selector is tolerated in what is stored already, and can't be changed there.
-    if (!old) validateLabelSelector(spec.selector, 'spec.selector', errors)
-    if (isEmptySelector(spec.selector)) errors.push(fieldInvalid('spec.selector', spec.selector, 'empty selector is invalid for statefulset'))
-  }
-  validateTemplate(spec, old, errors)
+  if (validateSelector(spec.selector, 'statefulset', '', errors)) validateTemplate(spec, old, errors)
   if (template.spec?.restartPolicy !== 'Always') errors.push(fieldNotSupported('spec.template.spec.restartPolicy', template.spec?.restartPolicy ?? '', ['Always']))
   if (template.spec?.activeDeadlineSeconds !== undefined) errors.push(fieldForbidden('spec.template.spec.activeDeadlineSeconds', 'activeDeadlineSeconds in StatefulSet is not Supported'))
   validateNonNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit', errors)
@@ -135,9 +129,9 @@ export const statefulSetRules: KindRules<StatefulSet> = {
   nameRule: nameIsDnsLabel,
   applyDefaults,
   prepareForCreate: (set) => ({ ...set, status: { replicas: 0, availableReplicas: 0 } }),
-  validate(set, errors) {
-    if (set.spec?.serviceName) for (const text of isDns1123Label(set.spec.serviceName)) errors.push(fieldInvalid('spec.serviceName', set.spec.serviceName, text))
-    validateSpec(set.spec ?? {}, undefined, errors)
+  validate(set, errors, _context, old) {
+    if (!old && set.spec?.serviceName) for (const text of isDns1123Label(set.spec.serviceName)) errors.push(fieldInvalid('spec.serviceName', set.spec.serviceName, text))
+    validateSpec(set.spec ?? {}, old?.spec, errors)
   },
   validateUpdate,
   validateStatus({ status }, old, errors) {

@@ -14,15 +14,21 @@ type Template = Draft<PodTemplateSpec> | undefined
 
 export const templateOptions = (old: Template): PodValidationOptions => optionsFor(strictTemplateOptions, old?.spec, old?.metadata)
 
-export function validateSelector(selector: Draft<LabelSelector> | undefined, kind: string, path: string, errors: FieldError[]): void {
-  if (!selector) { errors.push(fieldRequired(`${path}.selector`)); return }
-  validateLabelSelector(selector, `${path}.selector`, errors)
-  if (isEmptySelector(selector)) errors.push(fieldInvalid(`${path}.selector`, selector, `empty selector is invalid for ${kind}`))
+/** Whether the template can be looked at: a selector that can't be read picks nothing, and is said to be wrong once more. */
+export function validateSelector(selector: Draft<LabelSelector> | undefined, kind: string, detail: string, errors: FieldError[]): boolean {
+  if (!selector) { errors.push(fieldRequired('spec.selector')); return true }
+  const before = errors.length
+  validateLabelSelector(selector, 'spec.selector', errors)
+  const wrong = errors.length > before
+  if (isEmptySelector(selector)) errors.push(fieldInvalid('spec.selector', selector, `empty selector is invalid for ${kind}`))
+  if (wrong) errors.push(fieldInvalid('spec.selector', selector, detail))
+  return !wrong
 }
 
 export function validateSelected(template: Template, selector: Draft<LabelSelector> | undefined, path: string, errors: FieldError[]): void {
   const labels = template?.metadata?.labels
-  if (!isEmptySelector(selector) && !selectorMatches(selector, labels)) errors.push(fieldInvalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'))
+  // An absent selector picks nothing, an empty one is complained about elsewhere.
+  if (!selector || (!isEmptySelector(selector) && !selectorMatches(selector, labels))) errors.push(fieldInvalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'))
 }
 
 /** For ReplicaSets, Deployments and ReplicationControllers. */

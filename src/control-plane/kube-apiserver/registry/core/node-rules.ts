@@ -5,6 +5,7 @@ import { fieldDuplicate, fieldForbidden, fieldInvalid } from '../../../../lib/ap
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isQualifiedName, isValidLabelValue } from '../../../../lib/apimachinery/validation.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goNodeAddress, goTaint } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { pushInvalid } from '../validate-object-meta.ts'
 import { isIpv6Text, validateLegacyCidr } from '../validation/addresses.ts'
@@ -29,7 +30,7 @@ function validateTaints(taints: readonly Draft<Taint>[] | undefined, errors: Fie
     validateTaintEffect(taint.effect, `${at}.effect`, errors)
     const key = `${taint.effect ?? ''}/${taint.key ?? ''}`
     if (seen.has(key)) {
-      const duplicate = fieldDuplicate(at, taint)
+      const duplicate = fieldDuplicate(at, goTaint(taint))
       errors.push({ ...duplicate, body: `${duplicate.body}: taints must be unique by key and effect pair` })
     }
     seen.add(key)
@@ -59,7 +60,7 @@ function validateNodeUpdate(node: Draft<Node>, old: Draft<Node>, errors: FieldEr
   const addresses = new Set<string>()
   node.status?.addresses?.forEach((address, i) => {
     const key = `${address.type ?? ''}/${address.address ?? ''}`
-    if (addresses.has(key)) errors.push(fieldDuplicate(`status.addresses[${i}]`, { type: address.type, address: address.address }))
+    if (addresses.has(key)) errors.push(fieldDuplicate(`status.addresses[${i}]`, goNodeAddress(address)))
     addresses.add(key)
   })
   const cidrs = node.spec?.podCIDRs ?? []

@@ -37,7 +37,7 @@ function applyDefaults(controller: ReplicationController): ReplicationController
 export const replicationControllerRules: KindRules<ReplicationController> = {
   applyDefaults,
   prepareForCreate: (controller) => ({ ...controller, status: { replicas: 0 } }),
-  validate: (controller, errors) => validateSpec(controller.spec ?? {}, undefined, errors),
+  validate: (controller, errors, _context, old) => validateSpec(controller.spec ?? {}, old?.spec, errors),
   validateUpdate: (controller, old, errors) => validateSpec(controller.spec ?? {}, old.spec, errors),
   validateStatus: ({ status }, _old, errors) => validateReplicaCounts(status, errors),
   warnings: (controller, old) => controller.spec?.template && (!old || !semanticEqual(controller.spec.template, old.spec?.template))

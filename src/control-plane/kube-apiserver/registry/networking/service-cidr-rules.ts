@@ -4,6 +4,7 @@ import { fieldInvalid, fieldRequired } from '../../../../lib/apimachinery/field-
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isDns1123Subdomain, isPathSegmentName, isValidIp } from '../../../../lib/apimachinery/validation.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goParentReference } from '../go-structs.ts'
 import { fieldIsImmutable, pushInvalid, validateImmutable } from '../validate-object-meta.ts'
 import { isIpv6Text, validateCidr } from '../validation/addresses.ts'
 
@@ -44,5 +45,5 @@ export const ipAddressRules: KindRules<IPAddress> = {
     }
     if (parent.namespace) pushInvalid(errors, 'spec.parentRef.namespace', parent.namespace, isPathSegmentName)
   },
-  validateUpdate: (address, old, errors) => validateImmutable(address.spec?.parentRef, old.spec?.parentRef, 'spec.parentRef', errors),
+  validateUpdate: (address, old, errors) => validateImmutable(goParentReference(address.spec?.parentRef), goParentReference(old.spec?.parentRef), 'spec.parentRef', errors),
 }

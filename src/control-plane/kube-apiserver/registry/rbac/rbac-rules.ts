@@ -7,6 +7,7 @@ import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isDns1123Subdomain, isPathSegmentName } from '../../../../lib/apimachinery/validation.ts'
 import { mapChanged } from '../core/pod/default-pod-spec.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goRoleRef } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { pushInvalid } from '../validate-object-meta.ts'
 import { validateLabelSelector } from '../validation/label-selector.ts'
@@ -83,7 +84,7 @@ function validateBinding(binding: Draft<RoleBinding> | Draft<ClusterRoleBinding>
 }
 
 function validateRoleRefKept(binding: Draft<RoleBinding> | Draft<ClusterRoleBinding>, old: Draft<RoleBinding> | Draft<ClusterRoleBinding>, errors: FieldError[]): void {
-  if (!semanticEqual(binding.roleRef, old.roleRef)) errors.push(fieldInvalid('roleRef', binding.roleRef, 'cannot change roleRef'))
+  if (!semanticEqual(binding.roleRef, old.roleRef)) errors.push(fieldInvalid('roleRef', goRoleRef(binding.roleRef), 'cannot change roleRef'))
 }
 
 export const roleBindingRules: KindRules<RoleBinding> = {

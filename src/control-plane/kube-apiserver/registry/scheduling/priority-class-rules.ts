@@ -8,6 +8,7 @@ import { isDns1123Label } from '../../../../lib/apimachinery/validation.ts'
 import { validateEnumeration } from '../core/pod/validate-pod-spec.ts'
 import { validateTolerations } from '../core/pod/validate-scheduling.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goToleration } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { pushInvalid, validateImmutable, validateLabels } from '../validate-object-meta.ts'
 import { validateOverhead } from '../validation/resource-requirements.ts'
@@ -49,7 +50,7 @@ function validateRuntime(runtime: Draft<RuntimeClass>, errors: FieldError[]): vo
   validateLabels(nodeSelector, 'scheduling.nodeSelector', errors)
   validateTolerations(tolerations, 'scheduling.tolerations', errors)
   tolerations?.forEach((toleration, i) => {
-    if (tolerations.slice(0, i).some((other) => semanticEqual(other, toleration))) errors.push(fieldDuplicate(`scheduling.tolerations[${i}]`, toleration))
+    if (tolerations.slice(0, i).some((other) => semanticEqual(other, toleration))) errors.push(fieldDuplicate(`scheduling.tolerations[${i}]`, goToleration(toleration)))
   })
 }
 

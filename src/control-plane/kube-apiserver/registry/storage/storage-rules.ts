@@ -1,6 +1,6 @@
 // The strategy's rules for storage.k8s.io: classes, drivers, attachments. Upstream: pkg/apis/storage/{v1/defaults.go,validation/validation.go}
 import type { Draft } from '../../../../lib/base/json.ts'
-import type { CSIDriver, CSIDriverSpec, CSINode, CSINodeDriver, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttachmentSpec, VolumeAttributesClass, VolumeError } from '../../../../lib/api/generated/types/storage-v1.ts'
+import type { CSIDriver, CSIDriverSpec, CSINode, CSINodeDriver, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass, VolumeError } from '../../../../lib/api/generated/types/storage-v1.ts'
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired, fieldTooLong } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isDns1123Subdomain, isQualifiedName } from '../../../../lib/apimachinery/validation.ts'
@@ -9,10 +9,11 @@ import { validateCsiDriverName } from '../core/pod/validate-legacy-volumes.ts'
 import { validateVolumeSpec } from '../core/storage/persistent-volume-rules.ts'
 import { resetMetaForStatus, statusOnly } from '../generic-strategy.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goCsiNodeDriver } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { pushInvalid, validateImmutable } from '../validate-object-meta.ts'
-import { validateLabelSelector } from '../validation/label-selector.ts'
-import { canonicalText, compareTexts, signOf } from '../validation/quantities.ts'
+import { hasInvalidLabelValue, validateLabelSelector } from '../validation/label-selector.ts'
+import { canonicalText, signOf } from '../validation/quantities.ts'
 
 const mostParameters = 512
 const parametersLimitBytes = 256 * 1024
@@ -60,7 +61,7 @@ export const storageClassRules: KindRules<StorageClass> = {
   validate(storageClass, errors) {
     const { provisioner = '', reclaimPolicy: policy, volumeBindingMode: mode } = storageClass
     if (provisioner === '') errors.push(fieldRequired('provisioner'))
-    else for (const text of isQualifiedName(provisioner.toLowerCase())) errors.push(fieldInvalid('provisioner', provisioner, text))
+    else pushInvalid(errors, 'provisioner', provisioner.toLowerCase(), isQualifiedName)
     validateParameters(storageClass.parameters, true, 'parameters', errors)
     if (policy && policy !== 'Delete' && policy !== 'Retain') errors.push(fieldNotSupported('reclaimPolicy', policy, ['Delete', 'Retain']))
     if (mode === undefined) errors.push(fieldRequired('volumeBindingMode'))
@@ -75,7 +76,7 @@ export const storageClassRules: KindRules<StorageClass> = {
   },
 }
 
-const lifecycleModes = ['Ephemeral', 'Persistent']
+const lifecycleModes = ['Persistent', 'Ephemeral']
 const groupPolicies = ['File', 'None', 'ReadWriteOnceWithFSType']
 
 function validateDriver(spec: Draft<CSIDriverSpec>, errors: FieldError[]): void {
@@ -83,8 +84,7 @@ function validateDriver(spec: Draft<CSIDriverSpec>, errors: FieldError[]): void 
   required(spec.attachRequired, 'attachedRequired')
   required(spec.podInfoOnMount, 'podInfoOnMount')
   required(spec.storageCapacity, 'storageCapacity')
-  if (spec.fsGroupPolicy === undefined) required(undefined, 'fsGroupPolicy')
-  else if (!groupPolicies.includes(spec.fsGroupPolicy)) errors.push(fieldNotSupported('spec.fsGroupPolicy', spec.fsGroupPolicy, groupPolicies))
+  if (spec.fsGroupPolicy !== undefined && !groupPolicies.includes(spec.fsGroupPolicy)) errors.push(fieldNotSupported('spec.fsGroupPolicy', spec.fsGroupPolicy, groupPolicies))
   const audiences = new Set<string>()
   spec.tokenRequests?.forEach(({ audience = '', expirationSeconds: seconds }, i) => {
     const at = `spec.tokenRequests[${i}]`
@@ -115,10 +115,7 @@ export const csiDriverRules: KindRules<CSIDriver> = {
       },
     }
   },
-  validate(driver, errors) {
-    validateCsiDriverName(driver.metadata.name ?? '', 'metadata.name', errors)
-    validateDriver(driver.spec ?? {}, errors)
-  },
+  validate: (driver, errors) => validateDriver(driver.spec ?? {}, errors),
   validateUpdate(driver, old, errors) {
     validateDriver(driver.spec ?? {}, errors)
     validateImmutable(driver.spec?.attachRequired, old.spec?.attachRequired, 'spec.attachedRequired', errors)
@@ -139,9 +136,9 @@ function validateNodeDrivers(drivers: readonly Draft<CSINodeDriver>[], errors: F
     if (names.has(name)) errors.push(fieldDuplicate(`${at}.name`, name))
     names.add(name)
     topologyKeys.forEach((key, j) => {
-      if (key === '') errors.push(fieldRequired(`${at}.topologyKeys`))
-      if (topologyKeys.indexOf(key) < j) errors.push(fieldDuplicate(`${at}.topologyKeys`, key))
-      pushInvalid(errors, `${at}.topologyKeys`, key, isQualifiedName)
+      if (key === '') errors.push(fieldRequired(at))
+      if (topologyKeys.indexOf(key) < j) errors.push(fieldDuplicate(at, key))
+      pushInvalid(errors, at, key, isQualifiedName)
     })
   })
 }
@@ -149,50 +146,48 @@ function validateNodeDrivers(drivers: readonly Draft<CSINodeDriver>[], errors: F
 export const csiNodeRules: KindRules<CSINode> = {
   validate: (node, errors) => validateNodeDrivers(node.spec?.drivers ?? [], errors),
   validateUpdate(node, old, errors) {
-    for (const before of old.spec?.drivers ?? []) {
-      const now = node.spec?.drivers?.find((driver) => driver.name === before.name)
-      if (now && !semanticEqual({ ...before, allocatable: undefined }, { ...now, allocatable: undefined })) errors.push(fieldInvalid('CSINodeDriver', now, 'field is immutable'))
-    }
     validateNodeDrivers(node.spec?.drivers ?? [], errors)
+    for (const before of old.spec?.drivers ?? []) {
+      for (const now of node.spec?.drivers ?? []) if (now.name === before.name) validateImmutable(goCsiNodeDriver(now), goCsiNodeDriver(before), 'spec.drivers', errors)
+    }
   },
 }
 
 export const csiStorageCapacityRules: KindRules<CSIStorageCapacity> = {
-  validate(capacity, errors) {
+  validate(capacity, errors, _context, old) {
+    validateLabelSelector(capacity.nodeTopology, 'nodeTopology', errors, hasInvalidLabelValue(old?.nodeTopology))
     pushInvalid(errors, 'storageClassName', capacity.storageClassName ?? '', isDns1123Subdomain)
-    validateLabelSelector(capacity.nodeTopology, 'nodeTopology', errors)
-    for (const field of ['capacity', 'maximumVolumeSize'] as const) {
-      if (capacity[field] !== undefined && signOf(capacity[field]) < 0) errors.push(fieldInvalid(field, canonicalText(capacity[field]), 'must be greater than or equal to 0'))
-    }
+    const { capacity: size } = capacity
+    if (size !== undefined && signOf(size) < 0) errors.push(fieldInvalid('capacity', canonicalText(size), 'must be greater than or equal to 0'))
   },
   validateUpdate(capacity, old, errors) {
-    for (const field of ['capacity', 'maximumVolumeSize'] as const) {
-      if (capacity[field] !== undefined && compareTexts(capacity[field], '0') < 0) errors.push(fieldInvalid(field, canonicalText(capacity[field]), 'must be greater than or equal to 0'))
-    }
     validateImmutable(capacity.nodeTopology, old.nodeTopology, 'nodeTopology', errors)
     validateImmutable(capacity.storageClassName, old.storageClassName, 'storageClassName', errors)
   },
 }
 
 function validateVolumeError(error: Draft<VolumeError> | undefined, path: string, errors: FieldError[]): void {
-  if (error && byteLength(error.message ?? '') > errorMessageLimitBytes) errors.push(fieldTooLong(`${path}.message`, errorMessageLimitBytes))
+  if (!error) return
+  // The text names the limit of the metadata, as the original's does.
+  if (byteLength(error.message ?? '') > errorMessageLimitBytes) errors.push(fieldTooLong(`${path}.message`, mostAttachmentBytes))
+  if (error.errorCode !== undefined && error.errorCode < 0) errors.push(fieldInvalid(`${path}.errorCode`, error.errorCode, 'must be between 0 and 2147483647, inclusive'))
 }
 
-function validateAttachment(spec: Draft<VolumeAttachmentSpec>, errors: FieldError[]): void {
+function validateAttachment(attachment: Draft<VolumeAttachment>, errors: FieldError[]): void {
+  const { spec = {} } = attachment
   const { attacher = '', nodeName = '' } = spec
   const volumeName = spec.source?.persistentVolumeName
   const inline = spec.source?.inlineVolumeSpec
   if (attacher === '') errors.push(fieldRequired('spec.attacher'))
-  else for (const text of isQualifiedName(attacher.toLowerCase())) errors.push(fieldInvalid('spec.attacher', attacher, text))
   if (inline === undefined && volumeName === undefined) errors.push(fieldRequired('spec.source', 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'))
   else if (inline !== undefined && volumeName !== undefined) errors.push(fieldForbidden('spec.source', 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'))
-  if (volumeName !== undefined) {
+  else if (volumeName !== undefined) {
     if (volumeName === '') errors.push(fieldRequired('spec.source.persistentVolumeName', 'must specify non empty persistentVolumeName'))
-    else pushInvalid(errors, 'spec.source.persistentVolumeName', volumeName, isDns1123Subdomain)
   } else if (inline) {
     validateVolumeSpec(inline, '', true, 'spec.source.inlineVolumeSpec', errors)
   }
   pushInvalid(errors, 'spec.nodeName', nodeName, isDns1123Subdomain)
+  validateAttachmentStatus(attachment, errors)
 }
 
 function validateAttachmentStatus(attachment: Draft<VolumeAttachment>, errors: FieldError[]): void {
@@ -206,10 +201,16 @@ function validateAttachmentStatus(attachment: Draft<VolumeAttachment>, errors: F
 
 export const volumeAttachmentRules: KindRules<VolumeAttachment> = {
   prepareForCreate: (attachment) => ({ ...attachment, status: { attached: false } }),
-  validate: (attachment, errors) => validateAttachment(attachment.spec ?? {}, errors),
+  validate(attachment, errors, _context, old) {
+    validateAttachment(attachment, errors)
+    if (old) return
+    const { attacher = '', source } = attachment.spec ?? {}
+    validateCsiDriverName(attacher, 'spec.attacher', errors)
+    if (source?.persistentVolumeName !== undefined) pushInvalid(errors, 'spec.source.persistentVolumeName', source.persistentVolumeName, isDns1123Subdomain)
+  },
   validateUpdate(attachment, old, errors) {
-    validateAttachment(attachment.spec ?? {}, errors)
-    if (!semanticEqual(attachment.spec, old.spec)) errors.push(fieldInvalid('spec', attachment.spec, 'field is immutable'))
+    validateAttachment(attachment, errors)
+    validateImmutable(attachment.spec, old.spec, 'spec', errors)
   },
   prepareStatus(attachment, old) {
     const next = statusOnly(attachment, old)
@@ -218,13 +219,18 @@ export const volumeAttachmentRules: KindRules<VolumeAttachment> = {
   validateStatus: (attachment, _old, errors) => validateAttachmentStatus(attachment, errors),
 }
 
+function validateAttributes(attributes: VolumeAttributesClass, errors: FieldError[]): void {
+  const { driverName = '', parameters } = attributes
+  if (driverName === '') errors.push(fieldRequired('driverName'))
+  else pushInvalid(errors, 'driverName', driverName.toLowerCase(), isQualifiedName)
+  validateParameters(parameters, false, 'parameters', errors)
+}
+
 export const volumeAttributesClassRules: KindRules<VolumeAttributesClass> = {
-  validate(attributes, errors) {
-    validateCsiDriverName(attributes.driverName ?? '', 'driverName', errors)
-    validateParameters(attributes.parameters, false, 'parameters', errors)
-  },
+  validate: validateAttributes,
   validateUpdate(attributes, old, errors) {
     if (attributes.driverName !== old.driverName) errors.push(fieldForbidden('driverName', 'updates to driverName are forbidden.'))
     if (!semanticEqual(attributes.parameters, old.parameters)) errors.push(fieldForbidden('parameters', 'updates to parameters are forbidden.'))
+    validateAttributes(attributes, errors)
   },
 }

@@ -1,10 +1,11 @@
 // The pods behind a Service, as Endpoints and EndpointSlices both see them. Upstream: k8s.io/endpointslice/util, kubernetes/pkg/controller/endpoint
-import { matches, selectorFromLabels } from '../../../../lib/apimachinery/label-selector.ts'
+import { matches } from '../../../../lib/apimachinery/label-selector.ts'
 import type { ObjectReference, Pod, Service, ServicePort } from '../../../../lib/api/generated/types/core-v1.ts'
 import { objectKey } from '../../../../lib/client/object-references.ts'
 import { pods, services } from '../../../../lib/client/resource-keys.ts'
 import type { View } from './controller.ts'
 import { isPodTerminal } from './pod-state.ts'
+import { readMapSelector } from './selectors.ts'
 
 export type AddressFamily = 'IPv4' | 'IPv6'
 
@@ -22,14 +23,14 @@ export function familiesOf(service: Service): readonly AddressFamily[] {
 
 /** Pods that the Service selects. */
 export function selectedPods(service: Service, view: View): readonly Pod[] {
-  const selector = selectorFromLabels(service.spec.selector ?? {})
+  const selector = readMapSelector(service.spec.selector)
   return view.list(pods, service.metadata.namespace).filter((pod) => matches(selector, pod.metadata.labels))
 }
 
 /** Keys of the Services that select a pod with these labels. */
 export function keysOfServicesFor(pod: Pod, view: View): readonly string[] {
   return view.list(services, pod.metadata.namespace)
-    .filter((service) => hasSelector(service) && matches(selectorFromLabels(service.spec.selector ?? {}), pod.metadata.labels)).map(objectKey)
+    .filter((service) => matches(readMapSelector(service.spec.selector), pod.metadata.labels)).map(objectKey)
 }
 
 /** Finished pods and pods without an address are no endpoints; those being deleted are when `includeTerminating`. */

@@ -3,6 +3,7 @@ import type { Draft } from '../../../../../lib/base/json.ts'
 import type { Service, ServicePort, ServiceSpec, ServiceStatus } from '../../../../../lib/api/generated/types/core-v1.ts'
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../../lib/apimachinery/field-error.ts'
+import { goServicePort } from '../../go-structs.ts'
 import { parseIpSloppy } from '../../../../../lib/apimachinery/ip-address.ts'
 import { isDns1123Label, isDns1123Subdomain, isQualifiedName } from '../../../../../lib/apimachinery/validation.ts'
 import { pushInvalid, validateLabels } from '../../validate-object-meta.ts'
@@ -100,7 +101,7 @@ function validateUniquePorts(ports: readonly Draft<ServicePort>[], errors: Field
   const seen = new Set<string>()
   ports.forEach(({ protocol = '', port = 0 }, i) => {
     const key = `${protocol}/${port}`
-    if (seen.has(key)) errors.push(fieldDuplicate(`spec.ports[${i}]`, { protocol, port, targetPort: 0 }))
+    if (seen.has(key)) errors.push(fieldDuplicate(`spec.ports[${i}]`, goServicePort({ protocol, port })))
     seen.add(key)
   })
 }

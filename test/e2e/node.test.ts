@@ -1,0 +1,21 @@
+// The worker node on real containers: what a pod's spec asks for is what happens on the machine. One cluster for all of it.
+// Needs root on Linux with crun and conmon; says so and skips elsewhere.
+import { after, before, describe } from 'node:test'
+import { containerTests } from './node/containers.ts'
+import { probeTests } from './node/probes.ts'
+import { NodeWorld } from './node/world.ts'
+
+const skip = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux: real containers, namespaces and packet rules'
+
+describe('a worker node', { skip }, () => {
+  let started: NodeWorld | undefined
+  const world = (): NodeWorld => {
+    if (!started) throw new Error('the cluster did not start')
+    return started
+  }
+  before(async () => { started = await NodeWorld.start({ name: 'nodes', network: 2 }) }, { timeout: 180_000 })
+  after(async () => { await started?.[Symbol.asyncDispose]() }, { timeout: 60_000 })
+
+  containerTests(world)
+  probeTests(world)
+})
