@@ -1,7 +1,7 @@
 // Second stage of the launcher, already on the right Node.js: makes sure that the bundle is as new as the source, then runs it.
 // In a published package there is no source and the bundle is simply there.
 import { existsSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
+import * as nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -16,5 +16,5 @@ if (existsSync(join(root, 'src', 'cmd'))) {
   const { buildIfStale } = await import('../tools/build.mjs')
   await buildIfStale(root)
 }
-enableCompileCache(join(root, 'dist', '.compile-cache'))
+nodeModule.enableCompileCache(join(root, 'dist', '.compile-cache'))
 await import(pathToFileURL(bundle).href)
