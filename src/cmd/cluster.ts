@@ -44,6 +44,7 @@ export function run(args: readonly string[]): Promise<number> {
       network: { type: 'int', default: 0, usage: 'which of the address ranges to use, 0 to 50: for several clusters side by side' },
       'data-dir': { type: 'string', usage: 'folder of its data (default /var/lib/k8ts/<name>, without root ~/.local/share/k8ts/<name>)' },
       'simulated-pods': { type: 'bool', usage: 'run pods on a simulated runtime: no root, no host packages' },
+      'insecure-registry': { type: 'strings', usage: 'registries (host:port, or host) that nodes reach by plain HTTP, besides this machine at the address of the bridge' },
       controllers: { type: 'strings', default: ['*'], usage: 'controllers to run, as kube-controller-manager takes them' },
     },
     async main({ flags }, _logger, signal) {
@@ -73,7 +74,7 @@ export function run(args: readonly string[]): Promise<number> {
 }
 
 interface ClusterRun {
-  readonly flags: { readonly name: string; readonly nodes: number; readonly port: number; readonly controllers: readonly string[]; readonly v: number }
+  readonly flags: { readonly name: string; readonly nodes: number; readonly port: number; readonly controllers: readonly string[]; readonly 'insecure-registry': readonly string[]; readonly v: number }
   readonly paths: ClusterPaths
   readonly progress: Progress
   readonly logger: Logger
@@ -147,6 +148,7 @@ async function prepareNodes(names: readonly string[], { paths, flags, network }:
     const configuration: NodeConfiguration = {
       name, addresses, server: `https://${hostAddress(network)}:${flags.port}`, certificateAuthority: pki.authority.certificate, kubelet: pki.node(name, addresses), kubeProxy: pki.kubeProxy,
       dataDir: n.data, runDir: n.run, cgroup: n.cgroup, podCidr: '', clusterCidr: network.podCidr, serviceCidr: network.serviceCidr, clusterDns: [], verbosity: flags.v,
+      insecureRegistries: [hostAddress(network), ...flags['insecure-registry']],
     }
     mkdirSync(n.run, { recursive: true })
     writeFileSync(join(n.run, 'node.json'), JSON.stringify(configuration), { mode: 0o600 })

@@ -21,7 +21,7 @@ const flags = {
   'cni-bin-dir': { type: 'strings', default: ['/opt/cni/bin', '/usr/lib/cni'], usage: 'Folders of CNI plugins' },
   'cgroup-parent': { type: 'string', default: '/k8ts-runtime', usage: 'Parent cgroup of pods whose configuration names none' },
   'pids-limit': { type: 'int', usage: 'Most processes in one container; 0 for no limit' },
-  'insecure-registry': { type: 'strings', usage: 'Registries (host:port) that are reached by plain HTTP' },
+  'insecure-registry': { type: 'strings', usage: 'Registries (host:port, or host) that are reached by plain HTTP' },
   'registry-mirror': { type: 'map', usage: 'URL to ask instead of a registry, as host=URL' },
   'stream-address': { type: 'string', default: '127.0.0.1', usage: 'Address of the streaming server behind exec, attach and port-forward' },
   'import': { type: 'strings', usage: 'Image archives (OCI layout or docker) to import at start' },

@@ -28,6 +28,8 @@ const flags = {
   'tls-private-key-file': { type: 'string', usage: 'key of the serving certificate' },
   'cert-dir': { type: 'string', default: '/var/run/kubernetes', usage: 'folder for a serving certificate of our own making' },
   'client-ca-file': { type: 'string', usage: 'authority of client certificates: their common name is the user, their organizations are the groups' },
+  'requestheader-client-ca-file': { type: 'string', usage: 'authority of front proxies, which may say who their client is' },
+  'requestheader-allowed-names': { type: 'strings', usage: 'common names of front proxies; any when absent' },
   'token-auth-file': { type: 'string', usage: 'CSV file of tokens: token,user,uid,"groups"' },
   'anonymous-auth': { type: 'bool', default: true, usage: 'let requests without credentials in as system:anonymous' },
   'enable-bootstrap-token-auth': { type: 'bool', usage: 'accepted; bootstrap tokens are always looked at' },
@@ -55,7 +57,7 @@ const flags = {
 const withoutEffect = {
   'allow-privileged': { type: 'bool', usage: 'no effect: privileged containers are allowed' }, 'audit-log-path': { type: 'string', usage: 'no effect' }, 'audit-policy-file': { type: 'string', usage: 'no effect' },
   'audit-log-maxage': { type: 'int', usage: 'no effect' }, 'audit-log-maxbackup': { type: 'int', usage: 'no effect' }, 'audit-log-maxsize': { type: 'int', usage: 'no effect' },
-  'requestheader-client-ca-file': { type: 'string', usage: 'no effect' }, 'requestheader-allowed-names': { type: 'strings', usage: 'no effect' }, 'requestheader-extra-headers-prefix': { type: 'strings', usage: 'no effect' },
+  'requestheader-extra-headers-prefix': { type: 'strings', usage: 'no effect' },
   'requestheader-group-headers': { type: 'strings', usage: 'no effect' }, 'requestheader-username-headers': { type: 'strings', usage: 'no effect' }, 'requestheader-uid-headers': { type: 'strings', usage: 'no effect' },
   'proxy-client-cert-file': { type: 'string', usage: 'no effect' }, 'proxy-client-key-file': { type: 'string', usage: 'no effect' }, 'enable-aggregator-routing': { type: 'bool', usage: 'no effect' },
   'encryption-provider-config': { type: 'string', usage: 'no effect' }, 'feature-gates': { type: 'string', usage: 'no effect' }, 'runtime-config': { type: 'string', usage: 'no effect' }, 'storage-backend': { type: 'string', usage: 'no effect' },
@@ -96,6 +98,7 @@ export function run(args: readonly string[]): Promise<number> {
       const advertise = given['advertise-address'] || firstAddress() || '127.0.0.1'
       const signingKey = file(given['service-account-signing-key-file'])
       const clientCa = file(given['client-ca-file'])
+      const requestHeaderClientCa = file(given['requestheader-client-ca-file'])
       const kubeletCertificate = file(given['kubelet-client-certificate'])
       const kubeletKey = file(given['kubelet-client-key'])
       const kubeletCa = file(given['kubelet-certificate-authority'])
@@ -103,6 +106,7 @@ export function run(args: readonly string[]): Promise<number> {
       await using apiServer = await startApiServer({
         etcd, clock: realClock, random: realRandom, logger, serviceClusterIpRange: given['service-cluster-ip-range'], nodePortRange: { first: Number(ports[1]), last: Number(ports[2]) },
         tls: servingCertificate(given['tls-cert-file'], given['tls-private-key-file'], given['cert-dir'], advertise), ...(clientCa !== undefined && { clientCa }),
+        ...(requestHeaderClientCa !== undefined && { requestHeaderClientCa, requestHeaderAllowedNames: given['requestheader-allowed-names'] }),
         serviceAccounts: {
           issuers: given['service-account-issuer'].length > 0 ? given['service-account-issuer'] : ['https://kubernetes.default.svc.cluster.local'], ...(signingKey !== undefined && { signingKey }),
           verificationKeys: given['service-account-key-file'].map((path) => readFileSync(path, 'utf8')), ...(given['api-audiences'].length > 0 && { audiences: given['api-audiences'] }),

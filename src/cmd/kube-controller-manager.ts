@@ -106,6 +106,8 @@ export function run(args: readonly string[]): Promise<number> {
           largeClusterSizeThreshold: flags['large-cluster-size-threshold'], unhealthyZoneThreshold: Number(flags['unhealthy-zone-threshold']),
           terminatedPodGcThreshold: flags['terminated-pod-gc-threshold'], maxEndpointsPerSlice: flags['max-endpoints-per-slice'],
           rootCa: file(flags['root-ca-file']), signToken: keyPem === '' ? undefined : createTokenSigner(keyPem),
+          clusterSigning: flags['cluster-signing-cert-file'] === '' ? undefined
+            : { certificate: file(flags['cluster-signing-cert-file']), key: file(flags['cluster-signing-key-file']), durationMs: flags['cluster-signing-duration'] },
           horizontalPodAutoscalerSyncPeriodMs: flags['horizontal-pod-autoscaler-sync-period'],
           horizontalPodAutoscalerDownscaleStabilizationMs: flags['horizontal-pod-autoscaler-downscale-stabilization'], horizontalPodAutoscalerTolerance: Number(flags['horizontal-pod-autoscaler-tolerance']),
           horizontalPodAutoscalerCpuInitializationPeriodMs: flags['horizontal-pod-autoscaler-cpu-initialization-period'],

@@ -34,6 +34,7 @@ export function run(args: readonly string[]): Promise<number> {
       }))
       const engine = resources.use(await startContainerRuntime({
         rootDir: join(dataDir, 'containers'), runDir: join(runDir, 'containers'), clock: realClock, random: realRandom, logger: logger.named('container-runtime'), clusterCidrs: [configuration.clusterCidr, configuration.serviceCidr],
+        registries: Object.fromEntries(configuration.insecureRegistries.map((registry) => [registry, { plainHttp: true }])),
       }, signal))
       resources.use(await engine.listen(join(runDir, 'cri.sock')))
       resources.use(await serveNodeControl(join(runDir, 'control.sock'), { importArchive: (path, imageName) => engine.images.importArchive(path, imageName ? { name: imageName } : {}) }))

@@ -15,5 +15,7 @@ export interface NodeConfiguration {
   readonly clusterCidr: string
   readonly serviceCidr: string
   readonly clusterDns: readonly string[]
+  /** Registries (host:port, or host) that are reached by plain HTTP. */
+  readonly insecureRegistries: readonly string[]
   readonly verbosity: number
 }

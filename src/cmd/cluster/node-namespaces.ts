@@ -10,7 +10,7 @@ import { runCommand, tryCommand } from './run-command.ts'
  */
 const enterCgroupScript = [
   'group=$1; shift; leaf=$1; shift',
-  'make() { at=$1; rest=${2#/}; while [ -n "$rest" ]; do step=${rest%%/*}; case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac; up=$at; at=$at/$step; [ -d "$at" ] || mkdir "$at";',
+  'make() { at=$1; rest=${2#/}; while [ -n "$rest" ]; do step=${rest%%/*}; case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac; up=$at; at=$at/$step; mkdir -p "$at";',
   '  for f in cpuset.cpus cpuset.mems; do if [ -f "$at/$f" ] && [ -f "$up/$f" ] && [ -z "$(cat "$at/$f")" ]; then cat "$up/$f" > "$at/$f" 2>/dev/null || :; fi; done; done; }',
   'if [ -f /sys/fs/cgroup/cgroup.controllers ]; then hierarchies=/sys/fs/cgroup; else hierarchies=$(ls -d /sys/fs/cgroup/*/ | sed "s,/$,,"); fi',
   'for h in $hierarchies; do [ -L "$h" ] && continue; [ -f "$h/cgroup.procs" ] || continue; make "$h" "$group$leaf"; echo $$ > "$h$group$leaf/cgroup.procs"; done',

@@ -12,7 +12,8 @@ export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly result: CommandResult
   constructor(command: string, args: readonly string[], result: CommandResult) {
-    super(`${command} ${args.join(' ')} ended with ${result.code}: ${result.stderr.trim() || result.stdout.trim()}`)
+    // A script among the arguments would bury what it says.
+    super(`${command} ${args.map((a) => (a.includes('\n') ? '<script>' : a)).join(' ')} ended with ${result.code}: ${result.stderr.trim() || result.stdout.trim()}`)
     this.result = result
   }
 }
