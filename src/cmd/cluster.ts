@@ -98,12 +98,24 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
   await using resources = new AsyncDisposableStack()
   resources.defer(() => cleanUpCluster(state, paths.state))
 
-  // The bridge must stand before the API server can listen on it; the nodes' namespaces come up beside the control plane.
-  if (!simulated) await createBridge(network)
-  const preparing = simulated ? Promise.resolve() : prepareNodes(nodeNames, cluster, pki)
-  preparing.catch(() => {}) // awaited below
+  // Bridge, namespaces and node processes come up beside the control plane; nodes wait for it to listen.
+  const startedNodesMs = realClock.monotonic()
+  const bridged = simulated ? Promise.resolve() : createBridge(network)
+  const preparing = simulated ? Promise.resolve() : bridged.then(() => prepareNodes(nodeNames, cluster, pki))
+  const supervising = preparing.then(() => {
+    if (simulated || ended.aborted) return
+    for (const name of nodeNames) {
+      const n = nodePaths(paths, name)
+      resources.use(superviseNode({
+        clock: realClock, logPath: n.log, command: enterNode(n.pins, n.cgroup, [process.execPath, ...process.execArgv, launcherPath(), 'node', '--config', join(n.run, 'node.json'), `-v=${flags.v}`]),
+        onExit: (code, by) => { if (!ended.aborted) progress.fail(name, `ended (${by ?? code}); it is started again, see ${n.log}`) },
+      }))
+    }
+  })
+  supervising.catch(() => {}) // awaited below
   const controlPlane = resources.use(await startControlPlane({
     clock: realClock, random: realRandom, logger, disk: { dataDir: paths.etcd }, onReady: (component) => progress.done(component),
+    addressesReady: bridged,
     listen: [{ address: '127.0.0.1', port: flags.port }, ...(simulated ? [] : [{ address: advertise, port: flags.port }])],
     apiServer: {
       serviceClusterIpRange: network.serviceCidr, tls: pki.apiServer, clientCa: pki.authority.certificate, advertiseAddress: advertise, securePort: flags.port,
@@ -116,18 +128,9 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
   writeFileSync(paths.kubeconfig, formatKubeconfig(flags.name, 'kubernetes-admin', server, pki.authority.certificate, pki.admin), { mode: 0o600 })
   controlPlane.broken.addEventListener('abort', () => { progress.fail('etcd', `the disk failed: ${describeError(controlPlane.broken.reason)}`); stop.abort(controlPlane.broken.reason) }, { once: true })
 
-  const startedNodesMs = realClock.monotonic()
-  await preparing
-  for (const [index, name] of nodeNames.entries()) {
-    if (simulated) {
-      resources.use(await startSimulatedNode({ name, index, client: controlPlane.clientOf(`system:node:${name}`, ['system:nodes'], 'kubelet'), clock: realClock, random: realRandom, logger: logger.named(name) }, ended))
-      continue
-    }
-    const n = nodePaths(paths, name)
-    resources.use(superviseNode({
-      clock: realClock, logPath: n.log, command: enterNode(n.pins, n.cgroup, [process.execPath, ...process.execArgv, launcherPath(), 'node', '--config', join(n.run, 'node.json')]),
-      onExit: (code, by) => { if (!ended.aborted) progress.fail(name, `ended (${by ?? code}); it is started again, see ${n.log}`) },
-    }))
+  await supervising
+  if (simulated) {
+    for (const [index, name] of nodeNames.entries()) resources.use(await startSimulatedNode({ name, index, client: controlPlane.clientOf(`system:node:${name}`, ['system:nodes'], 'kubelet'), clock: realClock, random: realRandom, logger: logger.named(name) }, ended))
   }
   if (!simulated) void keepRoutes(controlPlane.admin, cluster, nodeNames, ended)
   for (const name of nodeNames) {

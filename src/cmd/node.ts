@@ -1,9 +1,11 @@
 // One worker node as a process: kubelet, kube-proxy and container runtime, inside the namespaces that `k8ts cluster` made for it. Told what to
 // be by a file (node-configuration.ts); reaches the API server over HTTPS with certificates of its own.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { realClock } from '../lib/async/real-clock.ts'
 import { realRandom } from '../lib/async/real-random.ts'
+import { sleep } from '../lib/base/clock.ts'
 import { createHttpTransport } from '../lib/client/http-transport.ts'
 import type { HttpTransport } from '../lib/client/http-transport.ts'
 import { createInformerFactory } from '../lib/client/informer.ts'
@@ -40,6 +42,7 @@ export function run(args: readonly string[]): Promise<number> {
       resources.use(await serveNodeControl(join(runDir, 'control.sock'), { importArchive: (path, imageName) => engine.images.importArchive(path, imageName ? { name: imageName } : {}) }))
       engine.images.buildLocalImage().catch((error: unknown) => logger.error('Failed to put the example image together', error))
 
+      await untilReachable(configuration.server, signal)
       const proxyClient = createApiClient(connect(configuration.kubeProxy, 'kube-proxy'), { userAgent: 'kube-proxy' })
       const proxy = startKubeProxy({
         informers: createInformerFactory({ client: proxyClient, clock: realClock, random: realRandom, logger: logger.named('kube-proxy') }), clock: realClock, logger: logger.named('kube-proxy'), runner: createIptablesRunner(),
@@ -59,4 +62,20 @@ export function run(args: readonly string[]): Promise<number> {
       return 0
     },
   }, args)
+}
+
+const firstPollMs = 10
+const longestPollMs = 500
+
+/** Resolves when something listens there: a node starts beside its control plane and must not back off for it. */
+async function untilReachable(server: string, signal: AbortSignal): Promise<void> {
+  const { hostname, port } = new URL(server)
+  for (let waitMs = firstPollMs; ; waitMs = Math.min(longestPollMs, waitMs * 1.1)) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connectSocket({ host: hostname, port: Number(port) }, () => { socket.destroy(); resolve(true) })
+      socket.on('error', () => { socket.destroy(); resolve(false) })
+    })
+    if (open) return
+    await sleep(realClock, waitMs, signal)
+  }
 }

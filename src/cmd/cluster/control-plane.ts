@@ -22,6 +22,8 @@ export interface ControlPlaneOptions {
   readonly apiServer: Omit<ApiServerOptions, 'etcd' | 'clock' | 'random' | 'logger'>
   /** Addresses to serve HTTPS on; none for a cluster that lives inside a test. */
   readonly listen: readonly { readonly address: string; readonly port: number }[]
+  /** Awaited before it listens: the addresses may still be in the making. */
+  readonly addressesReady?: Promise<void>
   readonly controllers: Pick<ControllerManagerOptions, 'controllers' | 'settings' | 'onStore'>
   /** Told as each component is ready. */
   onReady?(component: string): void
@@ -51,6 +53,7 @@ export async function startControlPlane(options: ControlPlaneOptions, signal: Ab
     options.onReady?.('etcd')
     const apiServer = resources.use(await startApiServer({ ...options.apiServer, etcd: etcd.client, clock, random, logger: logger.named('kube-apiserver') }, ended))
     let port = 0
+    await options.addressesReady
     for (const address of options.listen) port = (await apiServer.listen(address)).port
     options.onReady?.('kube-apiserver')
     const clientOf = (user: string, groups: readonly string[], userAgent = user): ApiClient =>
