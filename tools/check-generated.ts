@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 const scratch = mkdtempSync(join(tmpdir(), 'k8ts-generated-'))
 try {
-  for (const [script, folder] of [['tools/generate.ts', 'src/lib/api/generated'], ['tools/generate-cri.ts', 'src/lib/cri-api/generated'], ['tools/generate-etcd.ts', 'src/lib/etcd-api/generated']] as const) {
+  for (const [script, folder] of [['tools/generate.ts', 'src/lib/api/generated'], ['tools/generate-cri.ts', 'src/lib/cri-api/generated'], ['tools/generate-rbac.ts', 'src/control-plane/kube-apiserver/bootstrap/generated'], ['tools/generate-etcd.ts', 'src/lib/etcd-api/generated']] as const) {
     const out = join(scratch, folder.replaceAll('/', '_'))
     execFileSync(process.execPath, [script, out], { stdio: 'pipe' })
     execFileSync('diff', ['-r', out, folder], { stdio: 'inherit' })

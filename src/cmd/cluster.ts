@@ -119,7 +119,8 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
     listen: [{ address: '127.0.0.1', port: flags.port }, ...(simulated ? [] : [{ address: advertise, port: flags.port }])],
     apiServer: {
       serviceClusterIpRange: network.serviceCidr, tls: pki.apiServer, clientCa: pki.authority.certificate, advertiseAddress: advertise, securePort: flags.port,
-      serviceAccounts: { issuers: [issuer], signingKey: pki.serviceAccountKey },
+      serviceAccounts: { issuers: [issuer], signingKey: pki.serviceAccountKey }, enableAdmissionPlugins: ['NodeRestriction'],
+      requestHeaderClientCa: pki.frontProxyAuthority.certificate, requestHeaderAllowedNames: ['front-proxy-client'],
       kubeletClient: { certificate: pki.apiServerKubeletClient.certificate, key: pki.apiServerKubeletClient.key, certificateAuthority: pki.authority.certificate },
     },
     controllers: { controllers: flags.controllers, settings: { clusterCidrs: [network.podCidr], allocateNodeCidrs: true, rootCa: pki.authority.certificate } },

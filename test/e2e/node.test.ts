@@ -1,8 +1,11 @@
 // The worker node on real containers: what a pod's spec asks for is what happens on the machine. One cluster for all of it.
 // Needs root on Linux with crun and conmon; says so and skips elsewhere.
 import { after, before, describe } from 'node:test'
+import { accessTests } from './node/access.ts'
 import { containerTests } from './node/containers.ts'
+import { imageTests } from './node/images.ts'
 import { probeTests } from './node/probes.ts'
+import { volumeTests } from './node/volumes.ts'
 import { NodeWorld } from './node/world.ts'
 
 const skip = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux: real containers, namespaces and packet rules'
@@ -18,4 +21,7 @@ describe('a worker node', { skip }, () => {
 
   containerTests(world)
   probeTests(world)
+  volumeTests(world)
+  accessTests(world)
+  imageTests(world)
 })

@@ -32,6 +32,9 @@ const adminPair = certificate('admin', ['system:masters'], 'client')
 const janePair = certificate('jane', [], 'client')
 const strangerPair = certificate('admin', ['system:masters'], 'client', createAuthority('kubernetes', validity, realRandom))
 
+const proxyAuthority = createAuthority('front-proxy-ca', validity, realRandom)
+const proxyPair = issueCertificate(proxyAuthority, 'front-proxy-ca', { subject: { commonName: 'front-proxy', organizations: ['system:masters'] }, usages: ['client'], ...validity, random: realRandom })
+
 let api: ApiServer
 let port = 0
 let kubelet: ReturnType<typeof createTlsServer>
@@ -40,7 +43,7 @@ const cleanup: (() => unknown)[] = []
 before(async () => {
   const etcd = await openEtcd({ disk: 'memory', clock: realClock, random: realRandom, logger: silentLogger })
   api = await startApiServer({
-    etcd: etcd.client, clock: realClock, random: realRandom, logger: silentLogger, freezeObjects: true, tls: { certificate: serving.certificatePem, key: serving.keyPem }, clientCa: authority.certificatePem,
+    etcd: etcd.client, clock: realClock, random: realRandom, logger: silentLogger, freezeObjects: true, tls: { certificate: serving.certificatePem, key: serving.keyPem }, clientCa: authority.certificatePem, requestHeaderClientCa: proxyAuthority.certificatePem, requestHeaderAllowedNames: ['front-proxy'],
     tokens: [{ token: 'secret-token', user: { name: 'joe', uid: '1', groups: ['system:masters'], extra: {} } }], kubeletClient: { certificate: adminPair.certificatePem, key: adminPair.keyPem, certificateAuthority: authority.certificatePem },
   }, forever)
   port = (await api.listen({ address: '127.0.0.1', port: 0 })).port
@@ -110,6 +113,17 @@ test('certificates and tokens name users; a bad credential is 401, none is anony
   assert.deepEqual([health.status, health.bytes.toString(), health.headers['content-type']], [200, 'ok', 'text/plain; charset=utf-8'])
 })
 
+test('a front proxy says who its client is; nobody else does, and it is nobody itself', async () => {
+  const headers = { 'x-remote-user': 'zoe', 'x-remote-group': 'ops', 'content-type': 'application/json' }
+  const review = (pair: CertifiedKey, more: Record<string, string> = headers): Promise<Answer> => http1('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', { identity: identity(pair), headers: more, body: '{}' })
+  const { userInfo } = (await review(proxyPair)).object.status
+  assert.deepEqual([userInfo.username, userInfo.groups], ['zoe', ['ops', 'system:authenticated']])
+  assert.equal((await review(adminPair)).object.status.userInfo.username, 'admin')
+  assert.equal((await review(proxyPair, { 'content-type': 'application/json' })).status, 401)
+  const published = (await http1('GET', '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication', asAdmin)).object.data
+  assert.equal(published['requestheader-allowed-names'], '["front-proxy"]')
+})
+
 test('headers that every answer has', async () => {
   const { headers } = await http1('GET', '/version', { headers: { 'audit-id': 'mine' } })
   assert.deepEqual([headers['audit-id'], headers['cache-control'], headers['content-type']], ['mine', 'no-cache, private', 'application/json'])
@@ -129,6 +143,22 @@ test('discovery, both forms, with an ETag', async () => {
   assert.deepEqual([core.object.kind, core.object.versions, core.object.apiVersion], ['APIVersions', ['v1'], undefined])
   const pods = (await http1('GET', '/api/v1', asAdmin)).object.resources.find((r: Loose) => r.name === 'pods')
   assert.deepEqual([pods.storageVersionHash, pods.shortNames, pods.verbs], ['xPOwRZ+Yhw8=', ['po'], ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']])
+})
+
+test('OpenAPI: v2 in both forms, v3 by hash', async () => {
+  const old = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+  const v2 = await http1('GET', '/openapi/v2', { ...asAdmin, headers: { accept: old } })
+  assert.deepEqual([v2.status, v2.headers['content-type']], [200, 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'])
+  assert.equal((await http1('GET', '/openapi/v2', { ...asAdmin, headers: { 'if-none-match': String(v2.headers['etag']) } })).status, 304)
+  const { paths } = (await http1('GET', '/openapi/v3', asAdmin)).object
+  assert.equal(paths['apis/apiextensions.k8s.io/v1'], undefined)
+  const url = paths['apis/apps/v1'].serverRelativeURL
+  const document = await http1('GET', url, asAdmin)
+  assert.equal(document.headers['cache-control'], 'public, immutable')
+  assert.ok(document.object.components.schemas['io.k8s.api.apps.v1.Deployment'])
+  const moved = await http1('GET', '/openapi/v3/apis/apps/v1?hash=OLD', asAdmin)
+  assert.deepEqual([moved.status, moved.headers['location']], [301, url])
+  assert.equal((await http1('GET', '/openapi/v3/apis/none/v1', asAdmin)).status, 404)
 })
 
 test('media types: YAML and protobuf in and out, tables, metadata only, what is refused', async () => {

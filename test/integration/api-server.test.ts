@@ -28,7 +28,7 @@ test('what etcd holds is the JSON that the API serves, under the key that the or
   const { kvs } = await world.etcd.range({ key: Buffer.from('/registry/configmaps/default/a') }, forever)
   const { metadata: { resourceVersion: _rv, ...metadata }, ...rest } = await world.ask(200, 'GET', `${mapsPath}/a`)
   assert.deepEqual(JSON.parse(Buffer.from(kvs[0]?.value ?? []).toString()), { ...rest, metadata })
-  for (const key of ['/registry/services/specs/default/kubernetes', '/registry/namespaces/kube-system', '/registry/clusterroles/cluster-admin', '/registry/priorityclasses/system-node-critical', '/registry/ipaddresses/10.0.0.1']) {
+  for (const key of ['/registry/services/specs/default/kubernetes', '/registry/namespaces/kube-system', '/registry/clusterroles/cluster-admin', '/registry/priorityclasses/system-node-critical', '/registry/ipaddresses/10.0.0.1', '/registry/servicecidrs/kubernetes']) {
     assert.equal((await world.etcd.range({ key: Buffer.from(key) }, forever)).count, 1, key)
   }
 })

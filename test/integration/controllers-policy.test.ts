@@ -1,7 +1,7 @@
 // Quotas, disruption budgets, volumes, role aggregation: controllers against the fake API server.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { clusterRoles, deployments, nodes, persistentVolumeClaims, persistentVolumes, podDisruptionBudgets, pods, resourceQuotas, services, storageClasses } from '../../src/lib/client/resource-keys.ts'
+import { clusterRoles, deployments, horizontalPodAutoscalers, nodes, persistentVolumeClaims, persistentVolumes, podDisruptionBudgets, pods, resourceQuotas, services, storageClasses } from '../../src/lib/client/resource-keys.ts'
 import { selectControllers } from '../../src/control-plane/kube-controller-manager/controller-catalogue.ts'
 import { deployment, startFakeCluster } from './fake-cluster.ts'
 
@@ -98,4 +98,43 @@ test('aggregated roles have the rules of those they select; nodes are told how l
   await cluster.settle()
   assert.deepEqual(server.get(clusterRoles, '', 'sum')?.rules, [rule('pods')])
   assert.equal(server.get(nodes, '', 'node-1')?.metadata.annotations?.['node.alpha.kubernetes.io/ttl'], '0')
+})
+
+test('an autoscaler follows the load up at once and down only when it stays down', async () => {
+  await using cluster = await startFakeCluster({ controllers: ['deployment', 'replicaset', 'horizontalpodautoscaling'] })
+  const { server, client, signal, clock } = cluster
+  let milliCpu = 100
+  let measured = true
+  const request = server.request.bind(server)
+  server.request = async (sent) => {
+    if (!sent.path.startsWith('/apis/metrics.k8s.io') || !measured) return request(sent)
+    const items = server.list(pods).filter((pod) => pod.status.phase === 'Running').map((pod) => ({ metadata: { name: pod.metadata.name }, timestamp: new Date(clock.now()).toISOString(), window: '30s', containers: [{ name: 'c', usage: { cpu: `${milliCpu}m` } }] }))
+    return { status: 200, headers: {}, body: { kind: 'object', object: { items } } }
+  }
+  const made = deployment('web', 2)
+  await client.resource(deployments).create('default', { ...made, spec: { ...made.spec, template: { ...made.spec.template, spec: { containers: [{ name: 'c', image: 'x', resources: { requests: { cpu: '200m' } } }] } } } }, signal)
+  await client.resource(horizontalPodAutoscalers).create('default', { metadata: { name: 'web', namespace: 'default' }, spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' }, minReplicas: 2, maxReplicas: 9, metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 50 } } }] } }, signal)
+  const size = (): number | undefined => server.get(deployments, 'default', 'web')?.spec.replicas
+  const conditions = (): readonly string[] => (server.get(horizontalPodAutoscalers, 'default', 'web')?.status.conditions ?? []).map((c) => `${c.type}=${c.status} ${c.reason}`)
+  await cluster.advance(60_000)
+  assert.equal(size(), 2)
+  assert.deepEqual(server.get(horizontalPodAutoscalers, 'default', 'web')?.status.currentMetrics, [{ type: 'Resource', resource: { name: 'cpu', current: { averageUtilization: 50, averageValue: '100m' } } }])
+  milliCpu = 300
+  await cluster.advance(20_000)
+  assert.equal(size(), 6)
+  // The new pods count once they have been measured for as long as a measurement takes; the maximum is the maximum.
+  await cluster.advance(60_000)
+  assert.equal(size(), 9)
+  assert.ok(conditions().includes('ScalingLimited=True TooManyReplicas'), conditions().join())
+  milliCpu = 20
+  await cluster.advance(200_000)
+  assert.equal(size(), 9)
+  assert.ok(conditions().includes('AbleToScale=True ScaleDownStabilized'), conditions().join())
+  await cluster.advance(200_000)
+  assert.equal(size(), 2)
+  measured = false
+  await cluster.advance(40_000)
+  assert.equal(size(), 2)
+  assert.ok(conditions().includes('ScalingActive=False FailedGetResourceMetric'), conditions().join())
+  assert.deepEqual(cluster.errors, [])
 })

@@ -253,3 +253,37 @@ test('an ephemeral container starts beside the others and sees their processes',
   const options = t.simulated.find('a', 'debug')?.config.linux?.securityContext?.namespaceOptions
   assert.deepEqual([options?.pid, options?.targetId], ['TARGET', t.simulated.find('a', 'web')?.id])
 })
+
+test('stopping: preStop hooks first, then the main containers, then sidecars in reverse', async () => {
+  const order: string[] = []
+  await using t = await startTestNode({ behave: (c) => (c.config.metadata?.name === 'web' ? { ignoresStop: true } : undefined), exec: (c, command) => { order.push(`${c.config.metadata?.name} ${command.join(' ')}`); return { exitCode: 0 } } })
+  const sidecar = (name: string): object => ({ name, image: 'i', resources: {}, restartPolicy: 'Always' })
+  await t.createPod(webPod('a', {
+    terminationGracePeriodSeconds: 10, initContainers: [sidecar('one'), sidecar('two')] as never, // cast: complete enough for the test
+    containers: [{ name: 'web', image: 'w', resources: {}, lifecycle: { preStop: { exec: { command: ['bye'] } } } }],
+  }))
+  await t.until('ready', async () => condition(await t.pod('a'), 'Ready') === 'True')
+  const ended = new Map<string, number>()
+  const start = t.clock.now()
+  await t.client.resource(pods).delete('default', 'a', {}, never)
+  await t.until('gone', async () => {
+    for (const c of t.simulated.containers()) if (c.status.state === 'CONTAINER_EXITED' && !ended.has(c.config.metadata?.name ?? '')) ended.set(c.config.metadata?.name ?? '', t.clock.now() - start)
+    return (await t.tryPod('a')) === undefined
+  })
+  assert.deepEqual(order, ['web bye'])
+  assert.ok((ended.get('web') ?? 0) >= 10_000, 'the main container has the whole grace')
+  assert.ok((ended.get('two') ?? 0) >= (ended.get('web') ?? 0) && (ended.get('one') ?? 0) >= (ended.get('two') ?? 0), JSON.stringify([...ended]))
+})
+
+test('while the runtime is away the node is not ready; when it is back, all goes on', async () => {
+  await using t = await startTestNode()
+  await t.createPod(webPod('a'))
+  await t.until('ready', async () => condition(await t.pod('a'), 'Ready') === 'True')
+  const id = t.simulated.find('a', 'web')?.id
+  t.simulated.setAvailable(false)
+  await t.until('not ready', async () => (await t.node()).status?.conditions?.find((c) => c.type === 'Ready')?.status === 'False', 120_000)
+  t.simulated.setAvailable(true)
+  await t.until('ready again', async () => (await t.node()).status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True', 60_000)
+  assert.equal(t.simulated.find('a', 'web')?.id, id)
+  assert.equal((await t.status('a')).restartCount, 0)
+})

@@ -26,7 +26,7 @@ after(() => {
 })
 
 function runFile(file: string, args: readonly string[]): Promise<Run> {
-  return new Promise((done) => { execFile(file, args, { timeout: 20_000 }, (error, out, err) => done({ code: error ? Number(error.code ?? 1) : 0, out, err })) })
+  return new Promise((done) => { execFile(file, args, { timeout: 20_000, env: file === '/usr/bin/etcdctl' ? { ...process.env, ETCDCTL_API: '3' } : process.env }, (error, out, err) => done({ code: error ? Number(error.code ?? 1) : 0, out, err })) })
 }
 
 async function ctl(...args: readonly string[]): Promise<string> {
@@ -135,5 +135,29 @@ describe('with etcdctl', { skip: etcdctl ? false : 'no etcdctl found' }, () => {
     await put('c')
     assert.equal(await keys(), 'a b c ')
     await stop(third, 'SIGTERM')
+  })
+
+  const etcdutl = resolve(import.meta.dirname, '.bin/etcdutl')
+  test('snapshot save: etcdutl restores it, and the original etcd runs on it', { skip: existsSync(etcdutl) && existsSync(originalEtcd) ? false : 'the original etcd and etcdutl are not built in test/interop/.bin' }, async () => {
+    const [port, peer] = [await freePort(), await freePort()]
+    const [url, peerUrl] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peer}`]
+    const health = (): Promise<string> => ctl('--endpoints', url, '--command-timeout=1s', 'endpoint', 'health')
+    const hash = async (): Promise<string | undefined> => (await ctl('--endpoints', url, 'endpoint', 'hashkv')).split(', ')[1]?.trim()
+    const flags = ['--listen-client-urls', url, '--advertise-client-urls', url]
+    const first = await start(ours, ['--data-dir', join(folder, 'source'), ...flags], health)
+    for (let i = 0; i < 12; i++) await ctl('--endpoints', url, 'put', `key${i % 9}`, 'x'.repeat(i === 3 ? 30_000 : 900))
+    await ctl('--endpoints', url, 'del', 'key1')
+    await ctl('--endpoints', url, 'compaction', '--physical', '6')
+    const file = join(folder, 'snapshot.db')
+    await ctl('--endpoints', url, 'snapshot', 'save', file)
+    const wanted = await hash()
+    await stop(first, 'SIGTERM')
+    const restored = join(folder, 'restored')
+    const restore = await runFile(etcdutl, ['snapshot', 'restore', file, '--data-dir', restored, '--initial-cluster', `default=${peerUrl}`, '--initial-advertise-peer-urls', peerUrl])
+    assert.equal(restore.code, 0, restore.err)
+    const second = await start([originalEtcd], ['--data-dir', restored, ...flags, '--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `default=${peerUrl}`, '--log-level', 'error'], health)
+    assert.equal(await hash(), wanted, 'the same hash of all revisions')
+    assert.equal((await ctl('--endpoints', url, 'get', 'key3', '--print-value-only')).length, 30_001)
+    await stop(second, 'SIGKILL')
   })
 })

@@ -10,13 +10,16 @@ import { admissionPlugins } from './admission/plugins.ts'
 import { ServiceAllocator } from './allocation/service-allocator.ts'
 import { Authenticator } from './authentication/authenticator.ts'
 import { bootstrapTokens } from './authentication/bootstrap-tokens.ts'
+import { frontProxy } from './authentication/front-proxy.ts'
 import { signingKey, verificationKeys } from './authentication/jwt.ts'
 import { ServiceAccountTokens } from './authentication/service-account-tokens.ts'
 import { alwaysAllow, alwaysDeny, unionAuthorizer } from './authorization/authorizer.ts'
 import type { Authorizer } from './authorization/authorizer.ts'
 import { NodeAuthorizer } from './authorization/node-authorizer.ts'
 import { RbacAuthorizer } from './authorization/rbac.ts'
+import { publishAuthentication } from './bootstrap/authentication-config.ts'
 import { ensureKubernetesService, publishEndpoint } from './bootstrap/kubernetes-service.ts'
+import { ensureServiceCidr } from './bootstrap/service-cidr.ts'
 import { createBootstrapObjects } from './bootstrap/reconcile.ts'
 import { systemObjects } from './bootstrap/system-objects.ts'
 import { buildResources } from './endpoints/build-resources.ts'
@@ -54,6 +57,7 @@ export interface ApiServer extends AsyncDisposable {
 }
 
 const defaultIssuer = 'https://kubernetes.default.svc.cluster.local'
+const defaultClusterIpRange = '10.0.0.0/24'
 const bookmarkIntervalMs = 30_000
 const namespaceCheckMs = 60_000
 
@@ -66,7 +70,10 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
   await built.feed.start(ended)
 
   const serviceAccounts = createTokens(options, built)
-  const authenticator = new Authenticator({ clock, staticTokens: options.tokens ?? [], serviceAccounts, bootstrapToken: bootstrapTokens(built.stored, clock), anonymous: options.anonymousAuth ?? true })
+  const authenticator = new Authenticator({
+    clock, staticTokens: options.tokens ?? [], serviceAccounts, bootstrapToken: bootstrapTokens(built.stored, clock), anonymous: options.anonymousAuth ?? true,
+    ...(options.requestHeaderClientCa !== undefined && { frontProxy: frontProxy(options.requestHeaderClientCa, options.requestHeaderAllowedNames ?? [], clock) }),
+  })
   const rbac = new RbacAuthorizer(built.stored)
   const modes = options.authorizationModes ?? ['Node', 'RBAC']
   const authorizer = unionAuthorizer(modes.map((mode): Authorizer => {
@@ -80,7 +87,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
   const services = built.stored.get('/services')
   if (!services) throw new Error('the API server has no Services')
   const allocator = new ServiceAllocator({
-    clusterIpRange: options.serviceClusterIpRange ?? '10.0.0.0/24', nodePortRange: options.nodePortRange ?? { first: 30_000, last: 32_767 }, random, clock, services,
+    clusterIpRange: options.serviceClusterIpRange ?? defaultClusterIpRange, nodePortRange: options.nodePortRange ?? { first: 30_000, last: 32_767 }, random, clock, services,
     ipAddresses: built.stored.get('networking.k8s.io/ipaddresses'),
   })
   const server: ServerContext = {
@@ -102,6 +109,8 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
 
   await createBootstrapObjects(server, ended)
   await ensureKubernetesService(server, allocator.addresses.firstAddress, options.securePort ?? 6443, ended)
+  await ensureServiceCidr(server, options.serviceClusterIpRange ?? defaultClusterIpRange, ended)
+  await publishAuthentication(server, { clientCa: options.clientCa, requestHeaderClientCa: options.requestHeaderClientCa, requestHeaderAllowedNames: options.requestHeaderAllowedNames ?? [] }, ended)
   ready = true
   const background = [
     options.compactionIntervalMs === 0 ? undefined : compactRegularly(etcd, clock, logger.named('compact'), options.compactionIntervalMs ?? 300_000, ended),
@@ -118,7 +127,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
     async listen(listen) {
       if (!options.tls) throw new Error('listen() needs a certificate in options.tls')
       const listening = await startHttpsServer({
-        server, handle, authenticator, tls: options.tls, ended, ...(options.clientCa !== undefined && { clientCa: options.clientCa }), requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
+        server, handle, authenticator, tls: options.tls, ended, ...(options.clientCa !== undefined && { clientCa: options.clientCa }), ...(options.requestHeaderClientCa !== undefined && { requestHeaderCa: options.requestHeaderClientCa }), requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
         callHeaders: (call) => flowSchemas.headers(call.user, call.info),
       }, listen)
       listeners.push(listening)

@@ -50,6 +50,9 @@ export interface ApiServerOptions {
   readonly tls?: ServerCertificate
   /** PEM: client certificates signed by it name users. */
   readonly clientCa?: string
+  /** PEM: whoever has a certificate of it (and one of the names, when there are any) may say who its client is, in X-Remote-… headers. */
+  readonly requestHeaderClientCa?: string
+  readonly requestHeaderAllowedNames?: readonly string[]
   readonly serviceAccounts?: ServiceAccountOptions
   readonly tokens?: readonly StaticToken[]
   /** Default true. */

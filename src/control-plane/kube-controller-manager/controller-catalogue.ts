@@ -1,5 +1,6 @@
 // All controllers by their canonical names, with the short names that older flags used, and which of them `--controllers` selects.
 // Upstream: kubernetes/cmd/kube-controller-manager/names, app/controllermanager.go
+import { createCertificateCleaner } from './controllers/certificates.ts'
 import { createClusterRoleAggregationController } from './controllers/clusterrole-aggregation.ts'
 import { createCronJobController } from './controllers/cronjob.ts'
 import { createDaemonSetController } from './controllers/daemonset.ts'
@@ -28,6 +29,8 @@ import type { Controller } from './controllers/shared/controller.ts'
 import type { ControllerSettings } from './controllers/shared/settings.ts'
 import { prepareController } from './runner/controller-runner.ts'
 import type { ControllerWorld, RunningController } from './runner/controller-runner.ts'
+import { prepareAutoscaler } from './runner/autoscaler-shell.ts'
+import { prepareCertificateApprover, prepareCertificateSigner } from './runner/certificate-shell.ts'
 import { prepareGarbageCollector } from './runner/garbage-collector-shell.ts'
 import { prepareNamespaceController } from './runner/namespace-shell.ts'
 
@@ -96,6 +99,10 @@ export const catalogue: readonly CatalogueEntry[] = [
     prepare: (settings, world) => both(prepareController(createNodeMonitor(settings), world), prepareController(createNodeTainter(), world)),
   },
   pure('taint-eviction-controller', 'taint-eviction', 'node-controller', createTaintEvictionController),
+  {
+    name: 'horizontal-pod-autoscaler-controller', alias: 'horizontalpodautoscaling', serviceAccount: 'horizontal-pod-autoscaler', concurrencyFlag: 'concurrent-horizontal-pod-autoscaler-syncs',
+    prepare: (settings, world) => prepareAutoscaler(settings, world),
+  },
   pure('resourcequota-controller', 'resourcequota', 'resourcequota-controller', createResourceQuotaController, 'concurrent-resource-quota-syncs'),
   pure('disruption-controller', 'disruption', 'disruption-controller', createDisruptionController, 'concurrent-disruption-syncs'),
   pure('ttl-controller', 'ttl', 'ttl-controller', createTtlController),
@@ -103,6 +110,12 @@ export const catalogue: readonly CatalogueEntry[] = [
   pure('persistentvolumeclaim-protection-controller', 'pvc-protection', 'pvc-protection-controller', createClaimProtectionController),
   pure('persistentvolume-protection-controller', 'pv-protection', 'pv-protection-controller', createVolumeProtectionController),
   pure('clusterrole-aggregation-controller', 'clusterrole-aggregation', 'clusterrole-aggregation-controller', createClusterRoleAggregationController),
+  {
+    name: 'certificatesigningrequest-signing-controller', alias: 'csrsigning', serviceAccount: 'certificate-controller',
+    prepare: (settings, world) => (settings.clusterSigning ? prepareCertificateSigner(settings.clusterSigning, world) : undefined),
+  },
+  { name: 'certificatesigningrequest-approving-controller', alias: 'csrapproving', serviceAccount: 'certificate-controller', prepare: (_settings, world) => prepareCertificateApprover(world) },
+  pure('certificatesigningrequest-cleaner-controller', 'csrcleaner', 'certificate-controller', createCertificateCleaner),
   pure('root-ca-certificate-publisher-controller', 'root-ca-cert-publisher', 'root-ca-cert-publisher', createRootCaPublisher),
 ]
 

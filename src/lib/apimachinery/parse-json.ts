@@ -17,7 +17,7 @@ export type ParsedJson =
 
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-interface Scan { readonly depth: number; readonly keys: number; readonly careful: boolean }
+interface Scan { readonly depth: number; readonly keys: number; readonly careful: boolean; /** The bracket that went too deep. */ readonly opened: string }
 
 /** One pass over the bytes: nesting, keys, and whether a number needs care. */
 function scan(bytes: Uint8Array, maxDepth: number): Scan {
@@ -26,6 +26,7 @@ function scan(bytes: Uint8Array, maxDepth: number): Scan {
   let keys = 0
   let digits = 0
   let careful = false
+  let opened = ''
   const { length } = bytes
   for (let i = 0; i < length; i++) {
     const c = bytes[i]! // cast: inside the bounds
@@ -36,14 +37,14 @@ function scan(bytes: Uint8Array, maxDepth: number): Scan {
     } else if (c >= 0x30 && c <= 0x39) {
       if (++digits > 15) careful = true
     } else {
-      if (c === 0x7b || c === 0x5b) { if (++depth > deepest) { deepest = depth; if (deepest > maxDepth) break } }
+      if (c === 0x7b || c === 0x5b) { if (++depth > deepest) { deepest = depth; if (deepest > maxDepth) { opened = String.fromCharCode(c); break } } }
       else if (c === 0x7d || c === 0x5d) depth--
       else if (c === 0x3a) keys++
       else if ((c === 0x65 || c === 0x45) && digits > 0) careful = true
       digits = 0
     }
   }
-  return { depth: deepest, keys, careful }
+  return { depth: deepest, keys, careful, opened }
 }
 
 function countKeys(value: JsonValue): number {
@@ -61,7 +62,7 @@ function countKeys(value: JsonValue): number {
 export function parseJson(bytes: Uint8Array, options: ParseJsonOptions = {}): ParsedJson {
   const maxDepth = options.maxDepth ?? 500
   const found = scan(bytes, maxDepth)
-  if (found.depth > maxDepth) return { ok: false, reason: 'tooDeep', error: 'exceeded max depth' }
+  if (found.depth > maxDepth) return { ok: false, reason: 'tooDeep', error: `invalid character '${found.opened}' exceeded max depth` }
   if (options.maxKeys !== undefined && found.keys > options.maxKeys) return { ok: false, reason: 'tooManyKeys', error: `the document has more than ${options.maxKeys} keys` }
   const text = textDecoder.decode(bytes)
   if (!found.careful) {

@@ -101,14 +101,18 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       reject(new TransportError('ConnectionReset', `cannot reach ${url.host}`, { cause }))
       return
     }
+    let answered = false
     const onAbort = (): void => stream.close(http2.constants.NGHTTP2_CANCEL)
     request.signal.addEventListener('abort', onAbort, { once: true })
     stream.on('close', () => {
       request.signal.removeEventListener('abort', onAbort)
-      reject(request.signal.aborted ? request.signal.reason : new TransportError('ConnectionReset', `${url.host} closed the connection before it answered`))
+      if (request.signal.aborted) reject(request.signal.reason)
+      // Once the answer has begun, its body tells how it ended: the stream can be closed before its last piece is taken.
+      else if (!answered) reject(new TransportError('ConnectionReset', `${url.host} closed the connection before it answered`))
     })
     stream.on('error', (cause) => reject(request.signal.aborted ? request.signal.reason : toTransportError(failures.get(opened) ?? cause, url.host)))
     stream.on('response', (raw) => {
+      answered = true
       const headers = flatten(raw)
       resolveBody(request, Number(raw[':status']), headers, stream).then(resolve, (cause: unknown) => reject(request.signal.aborted ? request.signal.reason : toTransportError(cause, url.host)))
     })

@@ -56,13 +56,39 @@ const schema = new Schema([strTag, seqTag, mapTag, mergeTag, plainTag, explicit(
 
 const mostAliases = 100
 const mostDepth = 500
+/** Values that may come out of aliases: a few aliases of aliases are enough to fill any memory. */
+const mostAliasedValues = 100_000
 
 /** Every document of a YAML (or JSON) text; empty documents are left out. @throws YamlError */
 export function parseYamlDocuments(text: string): readonly JsonValue[] {
   try {
-    return loadAll(text, { schema, maxAliases: mostAliases, maxDepth: mostDepth }).filter((d) => d !== null && d !== undefined).map((document) => toJson(document, 0))
+    return loadAll(text, options).filter((d) => d !== null && d !== undefined).map((document) => toJson(document, newCopy(), 0))
   } catch (error) {
     if (error instanceof YAMLException) throw new YamlError(`error converting YAML to JSON: yaml: ${describe(error)}`, { cause: error })
+    if (error instanceof YamlError) throw new YamlError(`error converting YAML to JSON: ${error.message}`)
+    throw error
+  }
+}
+
+const options = { schema, maxAliases: mostAliases, maxDepth: mostDepth }
+
+/**
+ * The first document, as servers read a body; null when there is none. The last of a duplicate key counts, and `duplicate` says where the first one was found:
+ * `line 3: key "x" already set in map`. @throws YamlError
+ */
+export function parseYamlBody(text: string): { readonly value: JsonValue; readonly duplicate: string | undefined } {
+  let duplicate: string | undefined
+  const read = (json: boolean): JsonValue => toJson(loadAll(text, { ...options, json })[0] ?? null, newCopy(), 0)
+  try {
+    try { return { value: read(false), duplicate } } catch (error) {
+      if (!(error instanceof YAMLException) || error.reason !== 'duplicated mapping key') throw error
+      const line = error.mark?.line ?? 0
+      const key = /^\s*(?:- )*["']?([^"':]*)/.exec((text.split('\n')[line] ?? '').slice(error.mark?.column ?? 0))?.[1] ?? ''
+      duplicate = `line ${line + 1}: key ${JSON.stringify(key)} already set in map`
+    }
+    return { value: read(true), duplicate }
+  } catch (error) {
+    if (error instanceof YAMLException) throw new YamlError(`yaml: ${describe(error)}`, { cause: error })
     throw error
   }
 }
@@ -72,14 +98,19 @@ function describe(error: YAMLException): string {
   return line === undefined ? error.reason : `line ${line + 1}: ${error.reason}`
 }
 
-/** Keys become text, shared aliases become copies (their number is bounded above). */
-function toJson(value: unknown, depth: number): JsonValue {
-  if (depth > mostDepth) throw new YamlError('error converting YAML to JSON: yaml: nested too deeply')
-  if (Array.isArray(value)) return value.map((item) => toJson(item, depth + 1))
-  if (typeof value === 'object' && value !== null) {
-    const out: Record<string, JsonValue> = {}
-    for (const [key, item] of Object.entries(value)) Object.defineProperty(out, key, { value: toJson(item, depth + 1), enumerable: true, writable: true, configurable: true })
-    return out
-  }
-  return value as JsonValue // cast: the schema makes only JSON's scalars
+/** What has been copied once is an alias when it comes again. */
+interface Copy { readonly seen: Set<object>; aliasedValues: number }
+const newCopy = (): Copy => ({ seen: new Set(), aliasedValues: 0 })
+
+/** Keys become text, shared aliases become copies, of which there may only be so many. */
+function toJson(value: unknown, copy: Copy, depth: number, inAlias = false): JsonValue {
+  if (inAlias && ++copy.aliasedValues > mostAliasedValues) throw new YamlError('yaml: document contains excessive aliasing')
+  if (depth > mostDepth) throw new YamlError('yaml: nested too deeply')
+  if (typeof value !== 'object' || value === null) return value as JsonValue // cast: the schema makes only JSON's scalars
+  const aliased = inAlias || copy.seen.has(value)
+  copy.seen.add(value)
+  if (Array.isArray(value)) return value.map((item) => toJson(item, copy, depth + 1, aliased))
+  const out: Record<string, JsonValue> = {}
+  for (const [key, item] of Object.entries(value)) Object.defineProperty(out, key, { value: toJson(item, copy, depth + 1, aliased), enumerable: true, writable: true, configurable: true })
+  return out
 }

@@ -308,7 +308,7 @@ export class FakeApiServer implements ApiTransport {
   #scale(request: ApiRequest, route: Route, body: JsonObject): ApiResponse {
     const object = this.#find(route)
     const asScale = (o: JsonObject): JsonObject => ({
-      kind: 'Scale', apiVersion: 'autoscaling/v1', metadata: metadataOf(o), spec: { replicas: part(o['spec'])['replicas'] ?? 0 }, status: { replicas: part(o['status'])['replicas'] ?? 0 },
+      kind: 'Scale', apiVersion: 'autoscaling/v1', metadata: metadataOf(o), spec: { replicas: part(o['spec'])['replicas'] ?? 0 }, status: { replicas: part(o['status'])['replicas'] ?? 0, selector: selectorText(o) },
     })
     if (request.method === 'GET') return answer(200, asScale(object))
     const replicas = part(body['spec'])['replicas'] ?? 0
@@ -399,6 +399,13 @@ function answer(status: number, object: JsonObject): ApiResponse { return { stat
 function keyOf(route: Route): string { return `${route.namespace}/${route.name ?? ''}` }
 
 function apiVersionOf(info: Pick<ResourceInfo, 'group' | 'version'>): string { return info.group === '' ? info.version : `${info.group}/${info.version}` }
+
+/** The selector of a workload as a scale shows it. */
+function selectorText(object: JsonObject): string {
+  const selector = part(part(object['spec'])['selector'])
+  const labels = isJsonObject(selector['matchLabels']) ? selector['matchLabels'] : selector
+  return Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`).join(',')
+}
 
 function stripUndefined(object: JsonObject): JsonObject { return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) }
 

@@ -55,7 +55,7 @@ export interface ContainerRuntimeOptions {
   readonly cni?: CniOptions
   /** Parent cgroup of pods whose config names none; default /k8ts-runtime. */
   readonly cgroupParent?: string
-  /** Settings per registry host: mirrors, plain HTTP, certificates. */
+  /** Settings per registry (`host:port`, or `host` for all its ports): mirrors, plain HTTP, certificates. */
   readonly registries?: { readonly [host: string]: RegistrySettings }
   /** Most processes in one container; 0 for no limit. */
   readonly pidsLimit?: number

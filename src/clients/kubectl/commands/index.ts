@@ -3,6 +3,7 @@ import type { KubectlCommand } from '../command.ts'
 import { apiResourcesCommand, apiVersionsCommand } from './api-resources.ts'
 import { clusterInfoCommand } from './cluster-info.ts'
 import { deleteCommand } from './delete.ts'
+import { describeCommand } from './describe.ts'
 import { applyCommand } from './apply.ts'
 import { createCommand } from './create.ts'
 import { annotateCommand, labelCommand } from './label.ts'
@@ -17,6 +18,6 @@ import { versionCommand } from './version.ts'
 
 export const commands: readonly KubectlCommand[] = [
   createCommand, setCommand, getCommand, deleteCommand, rolloutCommand, scaleCommand,
-  clusterInfoCommand, logsCommand, attachCommand, execCommand, portForwardCommand, applyCommand, labelCommand, annotateCommand,
+  clusterInfoCommand, describeCommand, logsCommand, attachCommand, execCommand, portForwardCommand, applyCommand, labelCommand, annotateCommand,
   apiResourcesCommand, apiVersionsCommand, versionCommand,
 ]

@@ -58,7 +58,7 @@ function writePod(out: DescribeWriter, pod: Pod, nowMs: number): void {
     describeResources(out, spec.resources, 1)
   }
   if (spec.initContainers && spec.initContainers.length > 0) describeContainers(out, 'Init Containers', spec.initContainers, status.initContainerStatuses ?? [], '', pod)
-  describeContainers(out, 'Containers', spec.containers, status.containerStatuses ?? [], '', pod)
+  describeContainers(out, 'Containers', spec.containers ?? [], status.containerStatuses ?? [], '', pod)
   if (spec.ephemeralContainers && spec.ephemeralContainers.length > 0) describeContainers(out, 'Ephemeral Containers', spec.ephemeralContainers as readonly Container[], status.ephemeralContainerStatuses ?? [], '', pod) // cast: the same fields and one more
   if (spec.readinessGates && spec.readinessGates.length > 0) {
     out.line(0, 'Readiness Gates:')

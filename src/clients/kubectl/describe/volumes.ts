@@ -1,5 +1,5 @@
 // Volumes of a pod and sources of PersistentVolumes, as `kubectl describe` shows them. Upstream: kubectl/pkg/describe (describeVolumes)
-import type { CSIVolumeSource, PersistentVolumeSpec, Volume } from '../../../lib/api/generated/types/core-v1.ts'
+import type { CSIPersistentVolumeSource, CSIVolumeSource, PersistentVolumeSpec, Volume } from '../../../lib/api/generated/types/core-v1.ts'
 import { orNone } from './describe-writer.ts'
 import type { DescribeWriter } from './describe-writer.ts'
 
@@ -15,11 +15,14 @@ export function describeVolumes(out: DescribeWriter, volumes: readonly Volume[],
   }
 }
 
+/** What pods' volumes and PersistentVolumes have in common, and what either has alone. */
+type VolumeSource = Omit<Partial<Volume>, 'csi' | 'iscsi'> & Pick<PersistentVolumeSpec, 'local'> & { readonly csi?: CSIVolumeSource | CSIPersistentVolumeSource; readonly iscsi?: Volume['iscsi'] | PersistentVolumeSpec['iscsi'] }
+
 const flag = (value: boolean | undefined): string => String(value ?? false)
 const text = (value: unknown): string => (value === undefined || value === null ? '' : String(value))
 
 /** The source of a volume or PersistentVolume, two levels deep. */
-export function describeVolumeSource(out: DescribeWriter, volume: Partial<Volume> & Partial<PersistentVolumeSpec>): void {
+export function describeVolumeSource(out: DescribeWriter, volume: VolumeSource): void {
   const { downwardAPI, csi, ephemeral } = volume
   const rows = rowsOf(volume)
   if (rows) for (const [name, value] of rows) out.line(2, `${name}:\t${value}`)
@@ -55,7 +58,7 @@ function describeAttributes(out: DescribeWriter, attributes: CSIVolumeSource['vo
   keys.forEach((key, i) => out.line(2, `${i === 0 ? 'VolumeAttributes:' : '    '}\t    ${`${key}=${attributes?.[key] ?? ''}`.slice(0, 140)}`))
 }
 
-function rowsOf(volume: Partial<Volume> & Partial<PersistentVolumeSpec>): readonly Row[] | undefined {
+function rowsOf(volume: VolumeSource): readonly Row[] | undefined {
   const { hostPath, emptyDir, secret, configMap, persistentVolumeClaim, projected, nfs, image, iscsi, local, fc, gitRepo } = volume
   if (hostPath) return [['Type', 'HostPath (bare host directory volume)'], ['Path', hostPath.path], ['HostPathType', hostPath.type ?? '<none>']]
   if (emptyDir) return [['Type', "EmptyDir (a temporary directory that shares a pod's lifetime)"], ['Medium', emptyDir.medium ?? ''], ['SizeLimit', emptyDir.sizeLimit && emptyDir.sizeLimit !== '0' ? emptyDir.sizeLimit : '<unset>']]

@@ -12,7 +12,7 @@ const keysPerPiece = 500
 const versionsPerPiece = 500
 
 export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buffer[]> {
-  const { member, identity } = etcd
+  const { member } = etcd
   const { store, leases } = member.machine
   // What has to be of one moment, before the first pause.
   const { revision, compactedRevision } = store
@@ -49,12 +49,12 @@ export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buff
   }
   keys.finish()
   small('lease', leaseImage.map(({ id, ttlSeconds }) => [bigEndian(id), Buffer.from(bytesOf((w) => { w.tag(1, 0); w.bigVarint(id); w.tag(2, 0); w.varint(ttlSeconds) }))] as const))
-  const self = `{"id":${identity.memberId},"peerURLs":${JSON.stringify(etcd.peerUrls)},"name":${JSON.stringify(etcd.name)},"clientURLs":${JSON.stringify(etcd.clientUrls)}}`
-  small('members', [[identity.memberId.toString(16), self]])
+  // Whoever restores names its members anew, and with them the state of the configuration; older tools would keep what stands here.
+  small('members', [])
   small('members_removed', [])
   const compaction = Buffer.concat([bigEndian(BigInt(compactedRevision)), Buffer.from('_'), bigEndian(0n)])
   small('meta', [
-    ['confState', `{"voters":[${identity.memberId}],"auto_leave":false}`], ['consistent_index', bigEndian(BigInt(appliedIndex))],
+    ['consistent_index', bigEndian(BigInt(appliedIndex))],
     ...(compactedRevision > 0 ? [['finishedCompactRev', compaction], ['scheduledCompactRev', compaction]] as const : []),
     ['storageVersion', etcdStorageVersion], ['term', bigEndian(BigInt(term))],
   ])

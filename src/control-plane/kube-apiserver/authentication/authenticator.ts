@@ -14,11 +14,14 @@ export interface PeerCertificate {
   readonly extendedKeyUsages: readonly string[]
   /** Hex SHA-256 of the DER form. */
   readonly fingerprint: string
+  readonly der: Uint8Array
 }
 
 export interface Credentials {
   readonly certificate: PeerCertificate | undefined
   readonly bearerToken: string | undefined
+  /** Lower-case names; what a front proxy says of its client is in them. */
+  readonly headers?: { readonly [name: string]: string }
 }
 
 export interface StaticToken { readonly token: string; readonly user: UserInfo }
@@ -27,9 +30,18 @@ export interface AuthenticatorOptions {
   readonly clock: Clock
   readonly staticTokens: readonly StaticToken[]
   readonly serviceAccounts: ServiceAccountTokens
+  /** Front proxies: certificates of this authority and these names may say who their client is. */
+  readonly frontProxy?: FrontProxy
   /** Bootstrap tokens, from Secrets in kube-system. */
   readonly bootstrapToken?: (token: string) => UserInfo | undefined
   readonly anonymous: boolean
+}
+
+export interface FrontProxy {
+  /** True when the certificate's chain leads to the front proxies' authority. */
+  verify(certificate: PeerCertificate): boolean
+  /** Common names; empty: whichever. */
+  readonly allowedNames: readonly string[]
 }
 
 const clientAuth = '1.3.6.1.5.5.7.3.2'
@@ -51,8 +63,11 @@ export class Authenticator {
   }
 
   /** The user, or undefined for a refusal (401). */
-  authenticate({ certificate, bearerToken }: Credentials): UserInfo | undefined {
+  authenticate({ certificate, bearerToken, headers = {} }: Credentials): UserInfo | undefined {
     let refused = false
+    const { frontProxy } = this.#options
+    const proxied = headers['x-remote-user'] ?? ''
+    if (certificate && frontProxy && proxied !== '' && (frontProxy.allowedNames.length === 0 || frontProxy.allowedNames.includes(certificate.commonName)) && frontProxy.verify(certificate)) return proxiedUser(proxied, headers)
     if (certificate) {
       const user = certificateUser(certificate)
       if (user) return user
@@ -85,6 +100,17 @@ function certificateUser(certificate: PeerCertificate): UserInfo | undefined {
   if (extendedKeyUsages.length > 0 && !extendedKeyUsages.includes(clientAuth) && !extendedKeyUsages.includes(anyUsage)) return undefined
   if (extendedKeyUsages.length === 0) return undefined
   return { name: commonName, uid: '', groups: withGroup(organizations), extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${fingerprint}`] } }
+}
+
+function proxiedUser(name: string, headers: { readonly [name: string]: string }): UserInfo {
+  const list = (text: string | undefined): string[] => (text ?? '').split(',').map((v) => v.trim()).filter((v) => v !== '')
+  const extra: { [key: string]: readonly string[] } = {}
+  for (const [header, value] of Object.entries(headers)) if (header.startsWith('x-remote-extra-')) extra[decodeKey(header.slice('x-remote-extra-'.length))] = list(value)
+  return { name, uid: headers['x-remote-uid'] ?? '', groups: withGroup(list(headers['x-remote-group'])), extra }
+}
+
+function decodeKey(text: string): string {
+  try { return decodeURIComponent(text).toLowerCase() } catch { return text.toLowerCase() }
 }
 
 const digest = (token: string): string => createHash('sha256').update(token).digest('hex')

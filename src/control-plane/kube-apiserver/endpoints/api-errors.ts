@@ -15,6 +15,8 @@ export const notFound = (resource: GroupResource, name: string): ApiError => ref
 export const alreadyExists = (resource: GroupResource, name: string): ApiError => refuse(statuses.newAlreadyExists(resource, name))
 export const nameNotGenerated = (resource: GroupResource, name: string): ApiError => refuse(statuses.newGenerateNameConflict(resource, name))
 export const beingDeleted = (resource: GroupResource, name: string): ApiError => refuse(statuses.newAlreadyExistsBeingDeleted(resource, name))
+/** For paths that nothing serves. */
+export const pathNotFound = (): ApiError => refuse(statuses.newPathNotFound())
 export const conflict = (resource: GroupResource, name: string, why: string): ApiError => refuse(statuses.newConflict(resource, name, why))
 export const modified = (resource: GroupResource, name: string): ApiError => refuse(statuses.newConflict(resource, name))
 export const forbiddenPath = (why: string): ApiError => refuse(statuses.newForbidden({ group: '', resource: '' }, '', why))

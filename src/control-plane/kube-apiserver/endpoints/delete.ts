@@ -5,6 +5,7 @@ import { fieldInvalid, fieldNotSupported } from '../../../lib/apimachinery/field
 import type { FieldError } from '../../../lib/apimachinery/field-error.ts'
 import { newDeleteSuccess } from '../../../lib/apimachinery/status.ts'
 import type { DeleteOptions } from '../../../lib/api/generated/types/meta-v1.ts'
+import { decodeProtobufEnvelope, hasProtobufPrefix } from '../../../lib/api/protobuf-codec.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
 import { hasReason } from '../../../lib/client/api-error.ts'
 import { objectKey } from '../storage/storage-keys.ts'
@@ -76,10 +77,9 @@ export async function readDeleteOptions(call: ApiCall): Promise<DeleteOptions> {
       ...(call.query.has('dryRun') && { dryRun: call.query.getAll('dryRun') }),
     }
   } else {
-    const raw = body.kind === 'object' ? body : body
     // Any group's version is taken: `policy/v1`, `apps/v1`, …
-    const expected = { apiVersion: apiVersionIn(raw), kind: 'DeleteOptions', type: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions' }
-    options = (await decodeAs(expected, call, raw, 'Ignore')) as unknown as DeleteOptions // cast: decoded by the schema
+    const expected = { apiVersion: apiVersionIn(body), kind: 'DeleteOptions', type: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions' }
+    options = (await decodeAs(expected, call, body, 'Ignore')) as unknown as DeleteOptions // cast: decoded by the schema
     if (call.query.has('dryRun') && (options.dryRun ?? []).length === 0) options = { ...options, dryRun: call.query.getAll('dryRun') }
   }
   const errors: FieldError[] = []
@@ -95,6 +95,9 @@ export async function readDeleteOptions(call: ApiCall): Promise<DeleteOptions> {
 function apiVersionIn(body: Awaited<ReturnType<ApiCall['readBody']>>): string {
   if (body.kind === 'object') return typeof body.object['apiVersion'] === 'string' ? body.object['apiVersion'] : 'v1'
   if (body.kind !== 'bytes') return 'v1'
+  if (hasProtobufPrefix(body.bytes)) {
+    try { return decodeProtobufEnvelope(body.bytes).apiVersion || 'v1' } catch { return 'v1' }
+  }
   const match = /"apiVersion"\s*:\s*"([^"\\]{1,100})"/.exec(Buffer.from(body.bytes.subarray(0, 4096)).toString('latin1'))
   return match?.[1] ?? 'v1'
 }

@@ -2,7 +2,8 @@
 // Upstream: apiserver/pkg/endpoints/installer.go
 import type { Answer, ApiCall } from './api-call.ts'
 import { textAnswer } from './api-call.ts'
-import { methodNotAllowed } from './api-errors.ts'
+import { methodNotAllowed, pathNotFound } from './api-errors.ts'
+import { negotiate } from '../http/negotiate.ts'
 import { createObject } from './create.ts'
 import { deleteCollection, deleteObject } from './delete.ts'
 import { patchObject } from './patch.ts'
@@ -30,15 +31,20 @@ export async function dispatch(dispatcher: Dispatcher, call: ApiCall): Promise<A
   const { server } = dispatcher
   const resource = server.resources.get(`${info.group}/${info.version}/${info.resource}`)
   const customKey = `${info.group}/${info.resource}${info.subresource === '' ? '' : `/${info.subresource}`}`
-  if (!resource) return notFoundPage()
+  if (!resource) {
+    if (isServed(server, info.group, info.version)) throw pathNotFound()
+    return notFoundPage()
+  }
   const custom = dispatcher.custom.get(customKey)
   const [, name = '', , ...rest] = info.parts
+  // What can't be answered in a form that the client takes isn't done either.
+  if (!call.inProcess && !isStream(info.subresource)) negotiate(call.headers['accept'], custom ? 'plain' : info.verb === 'list' || info.verb === 'watch' ? info.verb : 'object', false)
   if (info.subresource === '') {
     if (custom) {
       if (!resource.info.verbs.includes(info.verb)) throw methodNotAllowed()
       return custom(server, resource, call)
     }
-    if (resource.info.namespaced ? info.namespace === '' && (name !== '' || info.verb === 'create') : info.namespace !== '' && info.resource !== 'namespaces') return notFoundOrMethod(resource, info.verb)
+    if (resource.info.namespaced ? info.namespace === '' && (name !== '' || info.verb === 'create') : info.namespace !== '' && info.resource !== 'namespaces') throw notFoundOrMethod(resource, info.verb)
     // deletecollection over all namespaces doesn't exist.
     if (info.verb === 'deletecollection' && resource.info.namespaced && info.namespace === '') throw methodNotAllowed()
     if (!resource.info.verbs.includes(info.verb)) throw methodNotAllowed()
@@ -55,10 +61,10 @@ export async function dispatch(dispatcher: Dispatcher, call: ApiCall): Promise<A
     }
   }
   const subresource = resource.info.subresources.find((s) => s.name === info.subresource)
-  if (!subresource || (resource.info.namespaced && info.namespace === '')) return notFoundPage()
+  if (!subresource || (resource.info.namespaced && info.namespace === '')) throw pathNotFound()
   if (!subresource.verbs.includes(info.verb)) throw methodNotAllowed()
   if (custom) return custom(server, resource, call)
-  if (rest.length > 0) return notFoundPage()
+  if (rest.length > 0) throw pathNotFound()
   switch (info.verb) {
     case 'get': return getObject(resource, call, name)
     case 'update': return updateObject(server, resource, call, name)
@@ -67,7 +73,14 @@ export async function dispatch(dispatcher: Dispatcher, call: ApiCall): Promise<A
   }
 }
 
-function notFoundOrMethod(resource: ServedResource, verb: string): Answer {
-  if (resource.info.namespaced && verb === 'create') throw methodNotAllowed()
-  return notFoundPage()
+function notFoundOrMethod(resource: ServedResource, verb: string): Error {
+  return resource.info.namespaced && verb === 'create' ? methodNotAllowed() : pathNotFound()
 }
+
+/** Under a group and version that is served an unknown path is a Status, elsewhere a page. */
+function isServed(server: ServerContext, group: string, version: string): boolean {
+  for (const { info } of server.resources.values()) if (info.group === group && info.version === version) return true
+  return false
+}
+
+const isStream = (subresource: string): boolean => ['log', 'exec', 'attach', 'portforward', 'proxy'].includes(subresource)

@@ -18,6 +18,8 @@ export interface ListOptions {
   /** metadata.name and metadata.namespace that the selector demands. */
   readonly name: string | undefined
   readonly namespace: string | undefined
+  /** spec.nodeName that the selector demands. */
+  readonly nodeName: string | undefined
   /** 0: everything. */
   readonly limit: number
   readonly continueToken: ContinueToken | undefined
@@ -57,9 +59,11 @@ export function parseListOptions(query: URLSearchParams, strategy: ResourceStrat
 /** @throws ApiError 400 */
 export function parseResourceVersion(text: string): number | undefined {
   if (text === '') return undefined
-  const value = Number(text)
-  if (!/^\d{1,19}$/.test(text) || !Number.isSafeInteger(value)) throw badRequest(`invalid resource version ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`)
-  return value
+  const refuse = (why: string): Error => badRequest(`invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`)
+  if (!/^\d+$/.test(text)) throw refuse('invalid syntax')
+  if (BigInt(text) >= 1n << 64n) throw refuse('value out of range')
+  // Beyond what a number holds there is nothing: too large, whatever it is.
+  return Math.min(Number(text), Number.MAX_SAFE_INTEGER)
 }
 
 function checkVersionMatch(isWatch: boolean, match: string, version: number | undefined, token: string, sendInitialEvents: boolean | undefined): void {
@@ -82,7 +86,7 @@ function checkVersionMatch(isWatch: boolean, match: string, version: number | un
   if (errors.length > 0) throw invalid('meta.k8s.io', 'ListOptions', '', errors)
 }
 
-function parseSelectors(query: URLSearchParams, strategy: ResourceStrategy): Pick<ListOptions, 'filter' | 'name' | 'namespace'> {
+function parseSelectors(query: URLSearchParams, strategy: ResourceStrategy): Pick<ListOptions, 'filter' | 'name' | 'namespace' | 'nodeName'> {
   const labelText = query.get('labelSelector') ?? ''
   const fieldText = query.get('fieldSelector') ?? ''
   const labels = parseLabelSelector(labelText)
@@ -101,6 +105,7 @@ function parseSelectors(query: URLSearchParams, strategy: ResourceStrategy): Pic
   return {
     name: requiredFieldValue(selector, 'metadata.name'),
     namespace: requiredFieldValue(selector, 'metadata.namespace'),
+    nodeName: requiredFieldValue(selector, 'spec.nodeName'),
     filter: noLabels && noFields ? undefined : (object) => {
       const { labels: have, fields: values } = object.selection
       return (noLabels || matches(byLabels, have)) && (noFields || fieldsMatch(selector, values))

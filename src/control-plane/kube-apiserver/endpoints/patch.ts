@@ -1,16 +1,16 @@
 // patch: the current object, changed as the patch says, then checked and stored like an update. Without a resourceVersion in the patch a concurrent
 // change means another attempt.
 // Upstream: apiserver/pkg/endpoints/handlers/patch.go
-import type { JsonObject } from '../../../lib/base/json.ts'
+import type { JsonObject, JsonValue } from '../../../lib/base/json.ts'
 import { isJsonObject } from '../../../lib/base/json.ts'
 import { parseJson } from '../../../lib/apimachinery/parse-json.ts'
-import { fieldForbidden, fieldRequired } from '../../../lib/apimachinery/field-error.ts'
+import { fieldForbidden, fieldInvalid, fieldRequired } from '../../../lib/apimachinery/field-error.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
 import { asApiObject, asJson } from '../storage/stored-object.ts'
 import type { Answer, ApiCall, CallBody } from './api-call.ts'
 import { badRequest, invalid, unsupportedMediaType } from './api-errors.ts'
 import { writeAnswer, writeRequest } from './create.ts'
-import { decodeChecked, parseYaml } from './decode-body.ts'
+import { decodeChecked, goKind, parseYaml } from './decode-body.ts'
 import { applyConfiguration } from './managed-fields.ts'
 import { applyPatch, applyPatchType, patchTypes } from './patch-types.ts'
 import type { PatchDocument, PatchType } from './patch-types.ts'
@@ -24,7 +24,7 @@ const isPatchType = (text: string): text is PatchType => (patchTypes as readonly
 
 export async function patchObject(server: ServerContext, resource: ServedResource, call: ApiCall, name: string): Promise<Answer> {
   const options = parseWriteOptions(call.query, call.headers, 'PatchOptions')
-  const { type, patch } = readPatch(await call.readBody(), call)
+  const { type, patch, strictErrors } = readPatch(await call.readBody(), call)
   if (type === applyPatchType) return applyObject(server, resource, call, name, options, patch)
   if (options.force !== undefined) throw invalid('meta.k8s.io', 'PatchOptions', '', [fieldForbidden('force', 'may not be specified for non-apply patch')])
   const expected = { apiVersion: resource.apiVersion, kind: resource.info.kind, type: resource.info.type }
@@ -35,7 +35,7 @@ export async function patchObject(server: ServerContext, resource: ServedResourc
     const served = resource.conversion ? resource.conversion.fromStorage(current) : current
     const patched = applyPatch(type, patch, asJson(served), resource.info.type)
     const { name: patchedName } = isJsonObject(patched['metadata']) ? patched['metadata'] : {}
-    const object = asApiObject(decodeChecked(expected, patched, [], options.fieldValidation, warned))
+    const object = asApiObject(decodeChecked(expected, patched, strictErrors, options.fieldValidation, warned, (why) => invalidPatch(type, patch, patched, why)))
     if (patchedName !== name) throw badRequest(`the name of the object (${String(patchedName ?? '')}) does not match the name on the URL (${name})`)
     return resource.conversion ? resource.conversion.toStorage(object) : object
   }
@@ -70,20 +70,38 @@ async function applyObject(server: ServerContext, resource: ServedResource, call
   return writeAnswer(resource, created ? 201 : 200, result)
 }
 
-/** @throws ApiError 400, 415 */
-export function readPatch(body: CallBody, call: ApiCall): { readonly type: PatchType; readonly patch: PatchDocument } {
+/** What a patch makes of the object can't be read as one: told with the patched object, or with the strategic patch as Go prints maps. */
+function invalidPatch(type: PatchType, patch: PatchDocument, patched: JsonObject, why: string): Error {
+  const strategic = type === 'application/strategic-merge-patch+json'
+  return invalid('', '', '', [fieldInvalid('patch', strategic ? formatGoMap(asJson(patch)) : JSON.stringify(patched), why)])
+}
+
+/** A value as Go's %+v prints what it has parsed from JSON. */
+function formatGoMap(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(formatGoMap).join(' ')}]`
+  if (isJsonObject(value)) return `map[${Object.keys(value).sort().map((key) => `${key}:${formatGoMap(value[key] ?? null)}`).join(' ')}]`
+  return value === null ? '<nil>' : String(value)
+}
+
+/** `strictErrors`: duplicate fields of the patch itself. @throws ApiError 400, 415 */
+export function readPatch(body: CallBody, call: ApiCall): { readonly type: PatchType; readonly patch: PatchDocument; readonly strictErrors: readonly string[] } {
   const given = body.kind === 'bytes' ? body.mediaType : (call.headers['content-type'] ?? '').split(';')[0]?.trim() ?? ''
   if (!isPatchType(given)) throw unsupportedMediaType(patchTypes)
-  if (body.kind === 'object') return { type: given, patch: body.object }
+  if (body.kind === 'object') return { type: given, patch: body.object, strictErrors: [] }
   const bytes = body.kind === 'bytes' ? body.bytes : new Uint8Array()
-  if (given === applyPatchType) return { type: given, patch: parseYaml(bytes, (why) => badRequest(`error decoding YAML: ${why}`)) }
+  if (given === applyPatchType) return { type: given, patch: parseYaml(bytes, (why) => badRequest(`error encoding patch: ${why}`)), strictErrors: [] }
   const parsed = parseJson(bytes, { maxDepth: 500, maxKeys: 200_000 })
-  if (!parsed.ok) throw badRequest(parsed.error)
+  if (!parsed.ok) throw badRequest(parsed.reason === 'syntax' ? 'invalid JSON patch' : `error decoding patch: ${parsed.error}`)
   const { value } = parsed
-  if (given === 'application/json-patch+json') {
-    if (!Array.isArray(value)) throw badRequest(`error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch`)
-    return { type: given, patch: value as readonly JsonObject[] } // cast: entries are checked when they are applied
+  const isJsonPatch = given === 'application/json-patch+json'
+  const strictErrors = parsed.duplicateFields.map((path) => (isJsonPatch ? `json patch duplicate field ${JSON.stringify(path)}` : `duplicate field ${JSON.stringify(path)}`))
+  if (isJsonPatch) {
+    if (!Array.isArray(value)) throw badRequest(`error decoding patch: json: cannot unmarshal ${goKind(value)} into Go value of type []handlers.jsonPatchOp`)
+    return { type: given, patch: value as readonly JsonObject[], strictErrors } // cast: entries are checked when they are applied
   }
-  if (!isJsonObject(value)) throw badRequest('error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}')
-  return { type: given, patch: value }
+  if (!isJsonObject(value)) {
+    const why = `json: cannot unmarshal ${goKind(value)} into Go value of type map[string]interface {}`
+    throw badRequest(given === 'application/merge-patch+json' ? `error decoding patch: ${why}` : why)
+  }
+  return { type: given, patch: value, strictErrors }
 }

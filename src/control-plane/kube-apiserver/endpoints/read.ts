@@ -126,7 +126,7 @@ export async function watchObjects(server: ServerContext, resource: ServedResour
   }
   const watcher = cache.watch({
     keyPrefix, bookmarks: options.allowWatchBookmarks, afterRevision, maxQueuedBytes,
-    ...(key !== undefined && { key }), ...(options.filter && { filter: options.filter }),
+    ...(key !== undefined && { key }), ...(options.nodeName !== undefined && { nodeName: options.nodeName }), ...(options.filter && { filter: options.filter }),
   }, initial, backlog)
   if (initialEvents === true && options.allowWatchBookmarks) {
     watcher.endInitialWith(new Delivery('BOOKMARK', bookmarkObject(cache.kind, resource.apiVersion, resource.info.kind, afterRevision, { 'k8s.io/initial-events-end': 'true' })))

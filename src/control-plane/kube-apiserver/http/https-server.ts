@@ -3,6 +3,7 @@
 // Rules it keeps: limits on everything a client can grow (streams, headers, body, time); an error handler on every server, session and socket; client
 // certificates are asked for, never demanded: one that doesn't verify is a bad credential, not a failed handshake.
 // Upstream: apiserver/pkg/server/{config,secure_serving}.go
+import { X509Certificate } from 'node:crypto'
 import { constants, createSecureServer } from 'node:http2'
 import type { Http2ServerRequest, Http2Session } from 'node:http2'
 import type { IncomingMessage } from 'node:http'
@@ -11,7 +12,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { randomUuid } from '../../../lib/base/random.ts'
 import type { Authenticator, PeerCertificate } from '../authentication/authenticator.ts'
-import { badRequest, entityTooLarge, unauthorized } from '../endpoints/api-errors.ts'
+import { badRequest, entityTooLarge, timedOut, unauthorized } from '../endpoints/api-errors.ts'
 import type { ApiCall, CallBody } from '../endpoints/api-call.ts'
 import { isLongRunning, parseRequestInfo } from '../endpoints/request-info.ts'
 import type { ServerContext } from '../endpoints/server-context.ts'
@@ -35,6 +36,8 @@ export interface HttpsServerOptions {
   readonly authenticator: Authenticator
   readonly tls: ServerCertificate
   readonly clientCa?: string
+  /** Certificates of front proxies are taken by the handshake too; a user's must still be of `clientCa`. */
+  readonly requestHeaderCa?: string
   readonly requestTimeoutMs: number
   readonly ended: AbortSignal
   /** Headers that depend on who calls (priority and fairness). */
@@ -59,11 +62,18 @@ const idleTimeoutMs = 90_000
 export async function startHttpsServer(options: HttpsServerOptions, listen: ListenOptions): Promise<Listening> {
   const { server: context } = options
   const certificates = new WeakMap<object, PeerCertificate | null>()
+  const issuers = (options.clientCa?.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []).map((pem) => new X509Certificate(pem))
+  // With two authorities the handshake's word doesn't say which of them it was.
+  const isUserCertificate = (der: Uint8Array): boolean => {
+    if (options.requestHeaderCa === undefined) return true
+    const certificate = new X509Certificate(der)
+    return issuers.some((issuer) => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey))
+  }
   const sockets = new Set<Socket>()
   const sessions = new Set<Http2Session>()
   const listener = createSecureServer({
-    cert: options.tls.certificate, key: options.tls.key, allowHTTP1: true, requestCert: options.clientCa !== undefined, rejectUnauthorized: false, minVersion: 'TLSv1.2', handshakeTimeout: handshakeTimeoutMs,
-    ...(options.clientCa !== undefined && { ca: options.clientCa }),
+    cert: options.tls.certificate, key: options.tls.key, allowHTTP1: true, requestCert: options.clientCa !== undefined || options.requestHeaderCa !== undefined, rejectUnauthorized: false, minVersion: 'TLSv1.2', handshakeTimeout: handshakeTimeoutMs,
+    ...((options.clientCa ?? options.requestHeaderCa) !== undefined && { ca: [options.clientCa, options.requestHeaderCa].filter((pem) => pem !== undefined) }),
     maxHeaderListPairs: 16_384, maxSessionMemory: sessionMemoryMb, maxSettings: 32, maxSessionInvalidFrames: 100, maxSessionRejectedStreams: 100,
     settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderBytes, initialWindowSize: 1024 * 1024, enablePush: false },
   })
@@ -72,16 +82,20 @@ export async function startHttpsServer(options: HttpsServerOptions, listen: List
   const quiet = (): void => { /* the connection is gone; whoever waits for it hears of its close */ }
   listener.on('error', (error: Error) => { context.logger.error('HTTPS server', error) })
   listener.on('tlsClientError', (_error: Error, socket: TLSSocket) => { socket.destroy() })
-  listener.on('clientError', (_error: Error, socket: Socket) => { if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'); else socket.destroy() })
+  listener.on('clientError', (error: Error & { readonly code?: string }, socket: Socket) => {
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`)
+    else socket.destroy()
+  })
   listener.on('sessionError', quiet)
   listener.on('unknownProtocol', (socket: Socket) => { socket.destroy() })
   listener.on('connection', (socket: Socket) => { sockets.add(socket); socket.setNoDelay(true); socket.on('error', quiet); socket.on('close', () => { sockets.delete(socket) }) })
-  listener.on('secureConnection', (socket: TLSSocket) => { socket.on('error', quiet); certificates.set(socket, peerCertificate(socket)) })
+  listener.on('secureConnection', (socket: TLSSocket) => { socket.on('error', quiet); certificates.set(socket, peerCertificate(socket, isUserCertificate)) })
   listener.on('session', (session: Http2Session) => {
     sessions.add(session)
     session.on('error', quiet)
     session.on('close', () => { sessions.delete(session) })
-    certificates.set(session, peerCertificate(session.socket as TLSSocket)) // cast: sessions of a TLS server
+    certificates.set(session, peerCertificate(session.socket as TLSSocket, isUserCertificate)) // cast: sessions of a TLS server
   })
 
   const certificateOf = (request: HttpRequest): PeerCertificate | undefined => {
@@ -143,9 +157,10 @@ function callOf(options: HttpsServerOptions, request: HttpRequest, certificate: 
   const method = request.method ?? 'GET'
   const path = decodePath(at < 0 ? url : url.slice(0, at))
   if (path === undefined) return { error: badRequest('the request path is no valid URL path'), headers, query, method }
-  const user = options.authenticator.authenticate({ certificate, bearerToken: bearerToken(headers) })
+  const user = options.authenticator.authenticate({ certificate, bearerToken: bearerToken(headers), headers })
   if (!user) return { error: unauthorized(), headers, query, method }
   delete headers['authorization']
+  for (const name of Object.keys(headers)) if (name.startsWith('x-remote-')) delete headers[name]
   return { method, info: parseRequestInfo(method, path, query), query, headers, user, signal, nowMs: options.server.clock.now(), inProcess: false, warnings: [], readBody: body }
 }
 
@@ -178,7 +193,7 @@ async function serve(options: HttpsServerOptions, call: ApiCall | Unauthenticate
     const late = new AbortController()
     deadline = server.clock.setTimer(limit, () => { late.abort() }, { keepAlive: false })
     call.signal.addEventListener('abort', () => { late.abort() }, { once: true })
-    timed = { ...call, signal: late.signal }
+    timed = { ...call, signal: late.signal, readBody: () => untilAborted(call.readBody(), late.signal) }
   }
   try {
     const answer = await options.handle(timed)
@@ -188,6 +203,15 @@ async function serve(options: HttpsServerOptions, call: ApiCall | Unauthenticate
     deadline?.[Symbol.dispose]()
     if (!request.readableEnded) request.resume()
   }
+}
+
+/** A body that doesn't come in time isn't waited for. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => { reject(timedOut('request did not complete within the allotted timeout')) }
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => { signal.removeEventListener('abort', onAbort) })
+  })
 }
 
 /** undefined: unreadable. */
@@ -216,14 +240,14 @@ async function readBody(request: HttpRequest): Promise<CallBody> {
   return { kind: 'bytes', bytes: chunks.length === 1 ? chunks[0] ?? new Uint8Array() : Buffer.concat(chunks, size), mediaType }
 }
 
-function peerCertificate(socket: TLSSocket): PeerCertificate | null {
+function peerCertificate(socket: TLSSocket, isUserCertificate: (der: Uint8Array) => boolean): PeerCertificate | null {
   const certificate = socket.getPeerCertificate()
   if (!certificate || Object.keys(certificate).length === 0) return null
   // cast: several organizations come as an array, which the types don't say
   const { CN, O } = (certificate.subject ?? {}) as { readonly CN?: string | readonly string[]; readonly O?: string | readonly string[] }
   const list = (value: string | readonly string[] | undefined): readonly string[] => (value === undefined ? [] : typeof value === 'string' ? [value] : value)
   return {
-    verified: socket.authorized, commonName: list(CN).at(-1) ?? '', organizations: list(O),
-    extendedKeyUsages: certificate.ext_key_usage ?? [], fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    verified: socket.authorized && isUserCertificate(certificate.raw), commonName: list(CN).at(-1) ?? '', organizations: list(O),
+    extendedKeyUsages: certificate.ext_key_usage ?? [], fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(), der: certificate.raw,
   }
 }

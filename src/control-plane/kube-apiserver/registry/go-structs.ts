@@ -38,5 +38,8 @@ const goTopologyKeys = goStruct([['Name', 'name', ''], ['NodeID', 'nodeID', ''],
 /** Compared and printed without what may change. */
 export const goCsiNodeDriver = (driver: object): unknown => ({ ...goTopologyKeys(driver) as object, Allocatable: null })
 
+const goSuccessRule = goStruct([['SucceededIndexes', 'succeededIndexes', null], ['SucceededCount', 'succeededCount', null]])
+export const goSuccessPolicy = (policy: { readonly rules?: readonly object[] }): unknown => ({ Rules: policy.rules?.map(goSuccessRule) ?? null })
+
 /** An error whose value is left out. */
 export const fieldInvalidUnshown = (field: string, detail: string): FieldError => ({ type: 'Invalid', field, body: `Invalid value: ${detail}` })

@@ -34,17 +34,18 @@ function said({ base, verb, old, patches, line }: TranscriptCase): readonly stri
   const found = bases.get(base)
   assert.ok(found, `a valid object of the name ${base}`)
   const strategy = strategyFor(found)
-  const start = verb === 'create' ? found : { ...found, metadata: { uid: '11111111-2222-4333-8444-555555555555', ...found.metadata } }
+  const { generateName = '', name = `${generateName}abcde`, uid = '11111111-2222-4333-8444-555555555555' } = found.metadata
+  const start = { ...found, metadata: { ...found.metadata, name, ...(verb !== 'create' && { uid }) } }
   const from = (object: unknown, by: readonly string[]): ApiObject => strategy.applyDefaults(patched(object as JsonObject, by) as unknown as ApiObject)
   const before = from(start, old)
   const forUpdate = verb === 'update' ? strategy : verb === 'status' ? strategy.status : strategy.subresources?.[verb]
   assert.ok(verb === 'create' || forUpdate, line)
   // What is stored has gone through creation, but keeps the status that the case gives it.
   const stored = { ...strategy.prepareForCreate(before, context), ...('status' in before && { status: before.status }) } as ApiObject
-  const final = verb === 'create' ? strategy.prepareForCreate(from(before, patches), context) : forUpdate?.prepareForUpdate(from(stored, patches), stored, context) ?? stored
+  const final = verb === 'create' ? strategy.prepareForCreate(from(start, [...old, ...patches]), context) : forUpdate?.prepareForUpdate(from(stored, patches), stored, context) ?? stored
   const errors = verb === 'create' ? strategy.validateCreate(final, context) : forUpdate?.validateUpdate(final, stored, context) ?? []
   const warnings = verb === 'create' || verb === 'update' ? strategy.warnings?.(final, verb === 'create' ? undefined : stored, context) ?? [] : []
-  const lines = errors.flatMap((error) => `${error.type} ${error.field}: ${error.body}`.split('\n'))
+  const lines = errors.map((error) => `${error.type} ${error.field}: ${error.body}`.replaceAll('\n', '\\n'))
   return [...(lines.length === 0 ? ['ok'] : lines), ...warnings.map((warning) => `warning: ${warning}`)]
 }
 

@@ -11,6 +11,8 @@ export interface WatcherOptions {
   readonly keyPrefix: string
   /** The one key that can match, where the selector names it. */
   readonly key?: string
+  /** A value of spec.nodeName that the selector demands: each kubelet hears of its own pods only, without being asked about all others. */
+  readonly nodeName?: string
   /** Labels and fields; undefined: everything under keyPrefix. */
   readonly filter?: ObjectFilter
   readonly bookmarks: boolean

@@ -32,6 +32,8 @@ export class WatchCache {
   readonly #watchers = new Set<CacheWatcher>()
   /** Watchers that can only ever see one key. */
   readonly #watchersByKey = new Map<string, Set<CacheWatcher>>()
+  /** Watchers of the pods of one node. */
+  readonly #watchersByNode = new Map<string, Set<CacheWatcher>>()
   readonly #listeners: CacheListener[] = []
   /** Objects that are being written: when the feed brings these very bytes, nobody needs to parse them. */
   readonly #expected = new Map<string, { readonly value: Uint8Array; readonly object: ApiObject }>()
@@ -42,7 +44,7 @@ export class WatchCache {
   }
 
   get size(): number { return this.#objects.size }
-  get watcherCount(): number { return this.#watchers.size + this.#watchersByKey.size }
+  get watcherCount(): number { return this.#watchers.size + this.#watchersByKey.size + this.#watchersByNode.size }
   get changedAt(): number { return this.#changedAt }
   /** A watch may start after any revision from this on. */
   get oldestResumable(): number { return this.#windowAfter }
@@ -116,9 +118,10 @@ export class WatchCache {
   watch(options: WatcherOptions, initial: readonly StoredObject[], backlog: readonly CacheEvent[]): CacheWatcher {
     const watcher = new CacheWatcher(options, initial, (w) => { this.#remove(w) })
     for (const event of backlog) watcher.offer(event)
-    if (options.key !== undefined) {
-      let set = this.#watchersByKey.get(options.key)
-      if (!set) this.#watchersByKey.set(options.key, set = new Set())
+    const index = this.#indexOf(options)
+    if (index) {
+      let set = index.sets.get(index.value)
+      if (!set) index.sets.set(index.value, set = new Set())
       set.add(watcher)
     } else this.#watchers.add(watcher)
     return watcher
@@ -144,20 +147,32 @@ export class WatchCache {
     for (const watcher of this.#watchers) watcher.offer(event)
     const byKey = this.#watchersByKey.get(event.key)
     if (byKey) for (const watcher of byKey) watcher.offer(event)
+    if (this.#watchersByNode.size === 0) return
+    const now = event.current?.selection.fields['spec.nodeName']
+    const before = event.previous?.selection.fields['spec.nodeName']
+    for (const node of now === before ? [now] : [now, before]) {
+      const ofNode = node === undefined ? undefined : this.#watchersByNode.get(node)
+      if (ofNode) for (const watcher of ofNode) watcher.offer(event)
+    }
+  }
+
+  /** Where a watcher that can see only few changes is kept. */
+  #indexOf({ key, nodeName }: WatcherOptions): { readonly sets: Map<string, Set<CacheWatcher>>; readonly value: string } | undefined {
+    if (key !== undefined) return { sets: this.#watchersByKey, value: key }
+    return nodeName === undefined ? undefined : { sets: this.#watchersByNode, value: nodeName }
   }
 
   #tellListeners(event: CacheEvent): void { for (const listener of this.#listeners) listener(event) }
 
   #remove(watcher: CacheWatcher): void {
     this.#watchers.delete(watcher)
-    const { key } = watcher.options
-    if (key === undefined) return
-    const set = this.#watchersByKey.get(key)
+    const index = this.#indexOf(watcher.options)
+    const set = index?.sets.get(index.value)
     set?.delete(watcher)
-    if (set?.size === 0) this.#watchersByKey.delete(key)
+    if (index && set?.size === 0) index.sets.delete(index.value)
   }
 
-  #allWatchers(): CacheWatcher[] { return [...this.#watchers, ...[...this.#watchersByKey.values()].flatMap((set) => [...set])] }
+  #allWatchers(): CacheWatcher[] { return [...this.#watchers, ...[...this.#watchersByKey.values(), ...this.#watchersByNode.values()].flatMap((set) => [...set])] }
 }
 
 /** A bookmark's body: the kind, the version and the revision, nothing else. */

@@ -27,9 +27,11 @@ import { readSelector } from '../controllers/shared/selectors.ts'
 import type { ControllerSettings } from '../controllers/shared/settings.ts'
 import type { ControllerWorld } from './controller-runner.ts'
 import { discoverResources } from './discovery.ts'
+import type { DiscoveredResource } from './discovery.ts'
 
 const workers = 5
 const defaultWindowMs = 60_000
+const discoveryPeriodMs = 60_000
 
 export function prepareAutoscaler(settings: ControllerSettings, world: ControllerWorld): { start(signal: AbortSignal): { readonly done: Promise<void> } } {
   const informer = world.informers.informer(horizontalPodAutoscalers)
@@ -66,6 +68,7 @@ class Autoscaler {
   readonly #world: ControllerWorld
   readonly #recorder: EventRecorder
   readonly #signal: AbortSignal
+  #discovered: { readonly atMs: number, readonly resources: readonly DiscoveredResource[] } | undefined
   readonly #histories = new Map<string, ScalingHistory>()
 
   constructor(settings: ControllerSettings, world: ControllerWorld, recorder: EventRecorder, signal: AbortSignal) {
@@ -114,8 +117,9 @@ class Autoscaler {
   }
 
   async #resourceOf(apiVersion: string, kind: string): Promise<ResourceKey> {
-    const { resources } = await discoverResources(this.#world.client, this.#signal)
-    const found = resources.find((resource) => resource.group === groupOf(apiVersion) && resource.kind === kind)
+    const nowMs = this.#world.clock.monotonic()
+    if (!this.#discovered || this.#discovered.atMs + discoveryPeriodMs < nowMs) this.#discovered = { atMs: nowMs, resources: (await discoverResources(this.#world.client, this.#signal)).resources }
+    const found = this.#discovered.resources.find((resource) => resource.group === groupOf(apiVersion) && resource.kind === kind)
     if (!found) throw new ApiError({ metadata: {}, status: 'Failure', code: 404, reason: 'NotFound', message: `no matches for kind "${kind}" in group "${groupOf(apiVersion)}"` } as ConstructorParameters<typeof ApiError>[0]) // cast: as the server would answer
     return found
   }

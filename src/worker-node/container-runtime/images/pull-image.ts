@@ -13,7 +13,7 @@ import { CriError } from '../../../lib/cri-api/cri-services.ts'
 import type { AuthConfig } from '../../../lib/cri-api/generated/types.ts'
 
 export interface PullOptions {
-  /** Settings per registry host. */
+  /** Settings per registry: `host:port`, or `host` for all its ports. */
   readonly registries: { readonly [host: string]: RegistrySettings }
   readonly architecture: string
 }
@@ -25,7 +25,7 @@ export async function pullImage(store: ImageStore, name: string, auth: AuthConfi
   const reference = parseReference(name)
   if (!reference) throw new CriError('InvalidArgument', `failed to pull image ${JSON.stringify(name)}: invalid reference format`)
   try {
-    const client = new RegistryClient(reference, auth, options.registries[reference.registry] ?? {}, signal)
+    const client = new RegistryClient(reference, auth, options.registries[reference.registry] ?? options.registries[reference.registry.replace(/:\d+$/, '')] ?? {}, signal)
     const top = await client.manifest(reference.digest ?? reference.tag ?? 'latest')
     const topDigest = digestOf(top.bytes)
     if (reference.digest !== undefined && topDigest !== reference.digest) throw new RegistryError('broken', `manifest doesn't have the digest ${reference.digest}`)

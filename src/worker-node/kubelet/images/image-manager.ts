@@ -107,7 +107,8 @@ export class ImageManager {
         events.event(about, 'Warning', 'Failed', `Failed to pull image "${named}": ${message}`)
         this.#backOff.next(key, clock.now(), clock.now())
         this.#lastError.set(key, message)
-        return { ok: false, reason: 'ErrImagePull', message, retryAfterMs: this.#backOff.remainingSinceUpdate(key, clock.now()) }
+        // The next look, soon, finds the back-off and says so; the pull itself waits for its end.
+        return { ok: false, reason: 'ErrImagePull', message, retryAfterMs: 1000 }
       }
     }
     if (!this.#options.serializePulls) return pull()

@@ -26,7 +26,7 @@ export const ownedConditions: readonly string[] = ['PodScheduled', 'Initialized'
 export function computePodStatus(input: PodStatusInput): PodStatus {
   const { pod, observed, previous } = input
   const computed = computeContainerStatuses(input)
-  const lists = input.isTerminal ? { ...computed, containerStatuses: computed.containerStatuses.map(settleContainer) } : computed
+  const lists = input.isTerminal && hasInitialized(pod, computed.initContainerStatuses, computed.containerStatuses) ? { ...computed, containerStatuses: computed.containerStatuses.map(settleContainer) } : computed
   const hasStarted = lists.containerStatuses.some((s) => s.state.running || s.state.terminated || s.lastState.terminated)
   let phase = computePhase(pod, lists.initContainerStatuses, lists.containerStatuses, input.isTerminal, hasStarted)
   let { reason, message } = { reason: undefined as string | undefined, message: undefined as string | undefined }
@@ -72,7 +72,16 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
   }
 }
 
-/** At a pod's end no container waits any more: it ended as last seen, or nobody knows how. */
+/** Its init containers are done, or a container after them has run. */
+function hasInitialized(pod: Pod, init: readonly ContainerStatus[], containers: readonly ContainerStatus[]): boolean {
+  const last = initContainers(pod).at(-1)
+  if (!last || containers.some((s) => s.state.running || s.state.terminated || s.lastState.terminated)) return true
+  const status = init.find((s) => s.name === last.name)
+  if (isRestartableInit(last)) return status?.started === true
+  return status?.state.terminated?.exitCode === 0 || status?.lastState.terminated?.exitCode === 0
+}
+
+/** At an initialized pod's end no container waits any more: it ended as last seen, or nobody knows how. */
 function settleContainer(status: ContainerStatus): ContainerStatus {
   if (!status.state.waiting) return status
   if (status.lastState.terminated) return { ...status, state: { terminated: status.lastState.terminated }, lastState: {} }

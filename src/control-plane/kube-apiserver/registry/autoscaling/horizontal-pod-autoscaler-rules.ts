@@ -3,12 +3,12 @@ import type { Draft } from '../../../../lib/base/json.ts'
 import type { CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec, MetricTarget } from '../../../../lib/api/generated/types/autoscaling-v2.ts'
 import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
-import { isPathSegmentName } from '../../../../lib/apimachinery/validation.ts'
+import { isDns1123Label, isPathSegmentName } from '../../../../lib/apimachinery/validation.ts'
 import { validateCounts } from '../apps/validate-replica-counts.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { pushInvalid } from '../validate-object-meta.ts'
 import { signOf } from '../validation/quantities.ts'
-import { validateLabelSelector } from '../validation/label-selector.ts'
+import { validateContainerResourceName } from '../validation/resource-names.ts'
 
 const metricTypes = ['ContainerResource', 'External', 'Object', 'Pods', 'Resource']
 const fieldOfType: { readonly [type: string]: 'containerResource' | 'external' | 'object' | 'pods' | 'resource' } =
@@ -46,13 +46,12 @@ function validateReference(reference: Draft<CrossVersionObjectReference> | undef
 function validateIdentifier(metric: Draft<MetricIdentifier> | undefined, path: string, errors: FieldError[]): void {
   if (!metric?.name) errors.push(fieldRequired(`${path}.name`, 'must specify a metric name'))
   else pushInvalid(errors, `${path}.name`, metric.name, isPathSegmentName)
-  validateLabelSelector(metric?.selector, `${path}.selector`, errors)
 }
 
 function validateTarget(target: Draft<MetricTarget> | undefined, path: string, errors: FieldError[]): void {
   const type = target?.type ?? ''
   if (type === '') errors.push(fieldRequired(`${path}.type`, 'must specify a metric target type'))
-  else if (!['Utilization', 'Value', 'AverageValue'].includes(type)) errors.push(fieldInvalid(`${path}.type`, type, 'must be either Utilization, Value, or AverageValue'))
+  if (!['Utilization', 'Value', 'AverageValue'].includes(type)) errors.push(fieldInvalid(`${path}.type`, type, 'must be either Utilization, Value, or AverageValue'))
   if (target?.value !== undefined && signOf(target.value) !== 1) errors.push(fieldInvalid(`${path}.value`, target.value, 'must be positive'))
   if (target?.averageValue !== undefined && signOf(target.averageValue) !== 1) errors.push(fieldInvalid(`${path}.averageValue`, target.averageValue, 'must be positive'))
   if (target?.averageUtilization !== undefined && target.averageUtilization < 1) errors.push(fieldInvalid(`${path}.averageUtilization`, target.averageUtilization, 'must be greater than 0'))
@@ -86,12 +85,16 @@ function validateMetric(metric: Draft<MetricSpec>, path: string, errors: FieldEr
     case 'pods':
       validateIdentifier(metric.pods?.metric, `${at}.metric`, errors)
       validateTarget(metric.pods?.target, `${at}.target`, errors)
-      if (signOf(metric.pods?.target?.averageValue) !== 1) errors.push(fieldRequired(`${at}.target.averageValue`, 'must specify a positive target averageValue'))
+      if (metric.pods?.target?.averageValue === undefined) errors.push(fieldRequired(`${at}.target.averageValue`, 'must specify a positive target averageValue'))
       break
     case 'resource': case 'containerResource': {
       const source = metric[only]
-      if (only === 'containerResource' && !metric.containerResource?.container) errors.push(fieldRequired(`${at}.container`, 'must specify a container'))
+      const inContainer = only === 'containerResource'
       if (!source?.name) errors.push(fieldRequired(`${at}.name`, 'must specify a resource name'))
+      else if (inContainer) validateContainerResourceName(source.name, `${at}.name`, errors)
+      const container = metric.containerResource?.container
+      if (inContainer && !container) errors.push(fieldRequired(`${at}.container`, 'must specify a container'))
+      else if (inContainer) pushInvalid(errors, `${at}.container`, container ?? '', isDns1123Label)
       validateTarget(source?.target, `${at}.target`, errors)
       validateUtilization(source?.target, `${at}.target`, errors)
       break
@@ -99,7 +102,8 @@ function validateMetric(metric: Draft<MetricSpec>, path: string, errors: FieldEr
     case undefined: break
   }
   const expected = fieldOfType[type]
-  if (expected && !present.includes(expected)) errors.push(fieldRequired(`${path}.${expected}`, 'must populate information for the given metric source'))
+  if (!expected) errors.push(fieldNotSupported(`${path}.type`, type, metricTypes))
+  else if (!present.includes(expected)) errors.push(fieldRequired(`${path}.${expected}`, 'must populate information for the given metric source'))
   if (present.length > 1) for (const field of present) if (field !== expected) errors.push(fieldForbidden(`${path}.${field}`, 'must populate the given metric source only'))
 }
 
@@ -120,19 +124,24 @@ function validateScaling(rules: Draft<HPAScalingRules>, path: string, errors: Fi
   if (rules.tolerance !== undefined && signOf(rules.tolerance) < 0) errors.push(fieldInvalid(`${path}.tolerance`, rules.tolerance, 'must be greater than or equal to 0'))
 }
 
-function validateSpec(spec: Draft<HorizontalPodAutoscalerSpec>, errors: FieldError[]): void {
+function validateSpec(spec: Draft<HorizontalPodAutoscalerSpec>, old: Draft<HorizontalPodAutoscalerSpec> | undefined, errors: FieldError[]): void {
   const { minReplicas: min, maxReplicas: max = 0 } = spec
-  if (min !== undefined && min < 1) errors.push(fieldInvalid('spec.minReplicas', min, 'must be greater than or equal to 1'))
+  // What was stored with zero may keep it.
+  const least = old?.minReplicas === 0 ? 0 : 1
+  if (min !== undefined && min < least) errors.push(fieldInvalid('spec.minReplicas', min, `must be greater than or equal to ${least}`))
   if (max < 1) errors.push(fieldInvalid('spec.maxReplicas', max, 'must be greater than 0'))
   if (min !== undefined && max < min) errors.push(fieldInvalid('spec.maxReplicas', max, 'must be greater than or equal to `minReplicas`'))
   validateReference(spec.scaleTargetRef, 'spec.scaleTargetRef', errors)
   spec.metrics?.forEach((metric, i) => validateMetric(metric, `spec.metrics[${i}]`, errors))
+  if (min === 0 && !spec.metrics?.some(({ type }) => type === 'Object' || type === 'External')) {
+    errors.push(fieldForbidden('spec.metrics', 'must specify at least one Object or External metric to support scaling to zero replicas'))
+  }
   if (spec.behavior?.scaleUp) validateScaling(spec.behavior.scaleUp, 'spec.behavior.scaleUp', errors)
   if (spec.behavior?.scaleDown) validateScaling(spec.behavior.scaleDown, 'spec.behavior.scaleDown', errors)
 }
 
 export const horizontalPodAutoscalerRules: KindRules<HorizontalPodAutoscaler> = {
   applyDefaults,
-  validate: (autoscaler, errors) => validateSpec(autoscaler.spec ?? {}, errors),
+  validate: (autoscaler, errors, _context, old) => validateSpec(autoscaler.spec ?? {}, old?.spec, errors),
   validateStatus: ({ status }, _old, errors) => validateCounts(status, ['currentReplicas', 'desiredReplicas'], errors),
 }

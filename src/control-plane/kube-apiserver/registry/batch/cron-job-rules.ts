@@ -16,22 +16,23 @@ import { validateJobSpec } from './validate-job-spec.ts'
 /** 63 less 11: the name of each job is made of this one. */
 const nameLimitBytes = 52
 
-function validateSchedule(spec: Draft<CronJobSpec>, errors: FieldError[]): void {
+function validateSchedule(spec: Draft<CronJobSpec>, old: Draft<CronJobSpec> | undefined, errors: FieldError[]): void {
   const { schedule = '', timeZone } = spec
-  if (schedule === '') errors.push(fieldRequired('spec.schedule'))
-  else {
-    const hasZone = schedule.includes('TZ')
-    if (hasZone && timeZone !== undefined) errors.push(fieldInvalid('spec.schedule', schedule, 'cannot use both timeZone field and TZ or CRON_TZ in schedule'))
-    else if (hasZone) errors.push(fieldInvalid('spec.schedule', schedule, 'cannot use TZ or CRON_TZ in schedule, use timeZone field instead'))
-    else {
-      const wrong = cronScheduleError(schedule)
-      if (wrong !== undefined) errors.push(fieldInvalid('spec.schedule', schedule, wrong))
-    }
-  }
-  if (timeZone === undefined) return
-  if (timeZone === '') errors.push(fieldInvalid('spec.timeZone', timeZone, 'must be nil or non-empty string'))
-  else if (timeZone.toLowerCase() === 'local') errors.push(fieldInvalid('spec.timeZone', timeZone, 'timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones'))
-  else if (!isTimeZone(timeZone)) errors.push(fieldInvalid('spec.timeZone', timeZone, `unknown time zone ${timeZone}`))
+  if (schedule === '') { errors.push(fieldRequired('spec.schedule')); return }
+  const wrong = cronScheduleError(schedule)
+  if (wrong !== undefined) errors.push(fieldInvalid('spec.schedule', schedule, wrong))
+  if (!schedule.includes('TZ')) return
+  // What was stored with a zone in the schedule may keep it.
+  const tolerated = old?.schedule?.includes('TZ') === true
+  if (tolerated && timeZone !== undefined) errors.push(fieldInvalid('spec.schedule', schedule, 'cannot use both timeZone field and TZ or CRON_TZ in schedule'))
+  else if (!tolerated) errors.push(fieldInvalid('spec.schedule', schedule, 'cannot use TZ or CRON_TZ in schedule, use timeZone field instead'))
+}
+
+function validateTimeZone(timeZone: string, errors: FieldError[]): void {
+  if (timeZone === '') { errors.push(fieldInvalid('spec.timeZone', timeZone, 'timeZone must be nil or non-empty string')); return }
+  if (timeZone.split('/').some((part) => !/^(?!-|\.{1,2}$)[A-Za-z._0-9+-]{1,14}$/.test(part))) { errors.push(fieldInvalid('spec.timeZone', timeZone, `unknown time zone ${timeZone}`)); return }
+  if (timeZone.toLowerCase() === 'local') errors.push(fieldInvalid('spec.timeZone', timeZone, 'timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones'))
+  if (timeZone !== 'Local' && !isTimeZone(timeZone)) errors.push(fieldInvalid('spec.timeZone', timeZone, `unknown time zone ${timeZone}`))
 }
 
 function isTimeZone(name: string): boolean {
@@ -43,8 +44,9 @@ function isTimeZone(name: string): boolean {
 }
 
 function validateSpec(spec: Draft<CronJobSpec>, old: Draft<CronJobSpec> | undefined, errors: FieldError[]): void {
-  validateSchedule(spec, errors)
+  validateSchedule(spec, old, errors)
   validateNonNegative(spec.startingDeadlineSeconds, 'spec.startingDeadlineSeconds', errors)
+  if (spec.timeZone !== undefined && spec.timeZone !== old?.timeZone) validateTimeZone(spec.timeZone, errors)
   validateEnumeration(spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'], 'spec.concurrencyPolicy', errors)
   const job = spec.jobTemplate?.spec ?? {}
   validateJobSpec(job, old?.jobTemplate?.spec, 'spec.jobTemplate.spec', errors)

@@ -12,8 +12,11 @@ const descriptors = new Set(['@yearly', '@annually', '@monthly', '@weekly', '@da
 const durationExpression = /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))*$|^[-+]?0$/
 
 /** What is wrong with a schedule, as clients see it; undefined when it is right. */
-export function cronScheduleError(schedule: string): string | undefined {
-  if (schedule === '') return 'empty spec string'
+export function cronScheduleError(text: string): string | undefined {
+  if (text === '') return 'empty spec string'
+  let schedule = text
+  // A time zone in front is understood, and refused by others.
+  if (text.startsWith('TZ=') || text.startsWith('CRON_TZ=')) schedule = text.includes(' ') ? text.slice(text.indexOf(' ')).trim() : ''
   if (schedule.startsWith('@')) {
     if (descriptors.has(schedule)) return undefined
     if (!schedule.startsWith('@every ')) return `unrecognized descriptor: ${schedule}`

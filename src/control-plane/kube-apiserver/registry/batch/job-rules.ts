@@ -1,17 +1,17 @@
 // The strategy's rules for Jobs. Upstream: pkg/registry/batch/job/strategy.go, pkg/apis/batch/{v1/defaults.go,validation/validation.go}
 import type { Draft } from '../../../../lib/base/json.ts'
-import type { Job, JobSpec, JobStatus } from '../../../../lib/api/generated/types/batch-v1.ts'
+import type { Job, JobSpec } from '../../../../lib/api/generated/types/batch-v1.ts'
 import { fieldInvalid, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isDns1123Label } from '../../../../lib/apimachinery/validation.ts'
 import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
-import { validateCounts } from '../apps/validate-replica-counts.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { semanticEqual } from '../semantic-equal.ts'
-import { validateImmutable } from '../validate-object-meta.ts'
-import { selectorMatches, validateLabelSelector } from '../validation/label-selector.ts'
+import { fieldIsImmutable, validateImmutable } from '../validate-object-meta.ts'
+import { hasInvalidLabelValue, selectorMatches, validateLabelSelector } from '../validation/label-selector.ts'
 import { validateJobSpec } from './validate-job-spec.ts'
+import { validateJobStatus } from './validate-job-status.ts'
 
 const uidLabel = 'batch.kubernetes.io/controller-uid'
 const nameLabel = 'batch.kubernetes.io/job-name'
@@ -47,93 +47,97 @@ function applyDefaults(job: Job): Job {
   }
 }
 
-/** A job picks its pods by its own uid, so that no two jobs ever share any. */
+/** A job picks its pods by its own uid, so that no two jobs ever share any. Labels that a client set are left, and refused if they are others. */
 function generateSelector(job: Job): Job {
   const { spec, metadata: { uid, name } } = job
   if (spec.manualSelector || !uid) return job
   const { metadata } = spec.template
-  const labels = { ...metadata?.labels, [nameLabel]: name, [oldNameLabel]: name, [uidLabel]: uid, [oldUidLabel]: uid }
+  const labels = { [oldNameLabel]: name, [nameLabel]: name, [oldUidLabel]: uid, [uidLabel]: uid, ...metadata?.labels }
   return {
     ...job,
     spec: {
       ...spec, template: { ...spec.template, metadata: { ...metadata, labels } },
-      selector: { ...spec.selector, matchLabels: { ...spec.selector?.matchLabels, [uidLabel]: uid } },
+      selector: { ...spec.selector, matchLabels: { [uidLabel]: uid, ...spec.selector?.matchLabels } },
     },
   }
 }
 
-function validateGeneratedSelector(job: Draft<Job>, errors: FieldError[]): void {
+function validateGeneratedSelector(job: Draft<Job>, old: Draft<Job> | undefined, errors: FieldError[]): void {
   const { spec = {}, metadata = {} } = job
   if (spec.manualSelector || !spec.selector) return
   if (!metadata.uid) errors.push(fieldRequired('metadata.uid'))
   const labels = spec.template?.metadata?.labels
-  const expect = (label: string, value: string): void => {
-    const path = `spec.template.metadata.labels[${label}]`
-    if (labels?.[label] === undefined) errors.push(fieldRequired(path, `must be '${value}'`))
-    else if (labels[label] !== value) errors.push(fieldInvalid(path, labels, `must be '${value}'`))
-  }
   const uid = metadata.uid ?? ''
   const name = metadata.name ?? ''
-  expect(oldUidLabel, uid)
-  expect(oldNameLabel, name)
-  expect(uidLabel, uid)
-  expect(nameLabel, name)
-  const expected = { [oldUidLabel]: uid, [oldNameLabel]: name, [uidLabel]: uid, [nameLabel]: name }
+  const expected: { [label: string]: string } = { [oldUidLabel]: uid, [oldNameLabel]: name }
+  // Jobs from before these labels need not have them.
+  const known = old?.spec?.template?.metadata?.labels
+  if (!old || (known?.[nameLabel] !== undefined && known[uidLabel] !== undefined)) Object.assign(expected, { [uidLabel]: uid, [nameLabel]: name })
+  for (const [label, value] of Object.entries(expected)) {
+    const actual = labels?.[label]
+    if (actual === undefined) errors.push(fieldRequired(`spec.template.metadata.labels[${label}]`, `must be '${value}'`))
+    else if (actual !== value) errors.push(fieldInvalid(`spec.template.metadata.labels[${label}]`, labels, `must be '${value}'`))
+  }
   if (!selectorMatches(spec.selector, expected)) errors.push(fieldInvalid('spec.selector', spec.selector, '`selector` not auto-generated'))
 }
 
 function validateWholeSpec(spec: Draft<JobSpec>, old: Draft<JobSpec> | undefined, errors: FieldError[]): void {
   validateJobSpec(spec, old, 'spec', errors)
+  const before = errors.length
   if (!spec.selector) errors.push(fieldRequired('spec.selector'))
-  else validateLabelSelector(spec.selector, 'spec.selector', errors)
+  else validateLabelSelector(spec.selector, 'spec.selector', errors, hasInvalidLabelValue(old?.selector))
   const labels = spec.template?.metadata?.labels
-  if (spec.selector && !selectorMatches(spec.selector, labels)) errors.push(fieldInvalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'))
+  const unread = spec.selector && errors.length > before
+  if (!unread && (!spec.selector || !selectorMatches(spec.selector, labels))) {
+    errors.push(fieldInvalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'))
+  }
 }
 
 function validateIndexedName(job: Draft<Job>, errors: FieldError[]): void {
   const { completionMode, completions = 0 } = job.spec ?? {}
   if (completionMode !== 'Indexed' || completions <= 0) return
   const last = `${job.metadata?.name ?? ''}-${completions - 1}`
-  for (const text of isDns1123Label(last)) errors.push(fieldInvalid('metadata.name', job.metadata?.name, `will not able to create pod with invalid DNS label ${JSON.stringify(last)}: ${text}`))
+  if (isDns1123Label(last).length > 0) errors.push(fieldInvalid('metadata.name', job.metadata?.name, `will not able to create pod with invalid DNS label: ${last}`))
 }
 
 function validateUpdate(job: Job, old: Job, errors: FieldError[]): void {
   const { spec } = job
   validateWholeSpec(spec ?? {}, old.spec, errors)
-  const indexed = spec?.completionMode === 'Indexed'
-  // Indexed jobs are elastic: completions may change along with parallelism.
-  const elastic = indexed && spec.completions === spec.parallelism && spec.completions !== undefined
-  if (!elastic) validateImmutable(spec?.completions, old.spec?.completions, 'spec.completions', errors)
+  validateCompletions(spec ?? {}, old.spec ?? {}, errors)
   validateImmutable(spec?.selector, old.spec?.selector, 'spec.selector', errors)
   // Before a suspended job starts, the scheduling of its pods may still be changed.
   const waiting = old.spec?.suspend === true && !old.status?.startTime
-  const comparable = (template: Draft<JobSpec>['template']): unknown => waiting ? {
-    ...template, metadata: { ...template?.metadata, annotations: undefined, labels: undefined },
-    spec: { ...template?.spec, nodeSelector: undefined, affinity: undefined, tolerations: undefined, schedulingGates: undefined },
-  } : template
-  if (!semanticEqual(comparable(spec?.template), comparable(old.spec?.template))) errors.push(fieldInvalid('spec.template', spec?.template, 'field is immutable'))
-  for (const field of ['completionMode', 'podFailurePolicy', 'successPolicy', 'backoffLimitPerIndex', 'managedBy'] as const) validateImmutable(spec?.[field], old.spec?.[field], `spec.${field}`, errors)
+  const compared = waiting ? withoutScheduling : (template: Draft<JobSpec>['template']): unknown => template
+  if (!semanticEqual(compared(spec?.template), compared(old.spec?.template))) errors.push(fieldInvalid('spec.template', spec?.template, fieldIsImmutable))
+  for (const field of ['completionMode', 'podFailurePolicy', 'backoffLimitPerIndex', 'managedBy', 'successPolicy'] as const) validateImmutable(spec?.[field], old.spec?.[field], `spec.${field}`, errors)
 }
 
-function validateStatus(status: Draft<JobStatus> | undefined, old: Draft<JobStatus> | undefined, errors: FieldError[]): void {
-  validateCounts(status, ['active', 'succeeded', 'failed', 'ready', 'terminating'], errors)
-  const isTrue = (part: Draft<JobStatus> | undefined, type: string): boolean => part?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false
-  for (const type of ['Complete', 'Failed']) {
-    if (isTrue(old, type) && !isTrue(status, type)) errors.push(fieldInvalid('status.conditions', status?.conditions, `cannot disable the terminal ${type}=True condition`))
+/** Indexed jobs are elastic: completions may change along with parallelism. */
+function validateCompletions(spec: Draft<JobSpec>, old: Draft<JobSpec>, errors: FieldError[]): void {
+  if (spec.completionMode !== 'Indexed') validateImmutable(spec.completions, old.completions, 'spec.completions', errors)
+  else if (spec.completions !== undefined && spec.completions !== old.completions && spec.completions !== spec.parallelism) {
+    errors.push(fieldInvalid('spec.completions', spec.completions, 'can only be modified in tandem with spec.parallelism'))
   }
-  if (isTrue(status, 'Complete') && isTrue(status, 'Failed')) errors.push(fieldInvalid('status.conditions', status?.conditions, 'cannot set Complete=True and Failed=True conditions'))
+}
+
+function withoutScheduling(template: Draft<JobSpec>['template']): unknown {
+  const { podAffinity, podAntiAffinity } = template?.spec?.affinity ?? {}
+  return {
+    ...template, metadata: { ...template?.metadata, annotations: undefined, labels: undefined },
+    spec: { ...template?.spec, nodeSelector: undefined, affinity: podAffinity || podAntiAffinity ? { podAffinity, podAntiAffinity } : undefined, tolerations: undefined, schedulingGates: undefined },
+  }
 }
 
 export const jobRules: KindRules<Job> = {
   applyDefaults,
   prepareForCreate: generateSelector,
-  validate(job, errors) {
-    validateGeneratedSelector(job, errors)
-    validateWholeSpec(job.spec ?? {}, undefined, errors)
+  validate(job, errors, _context, old) {
+    validateGeneratedSelector(job, old, errors)
+    validateWholeSpec(job.spec ?? {}, old?.spec, errors)
     validateIndexedName(job, errors)
   },
   validateUpdate,
-  validateStatus: (job, old, errors) => validateStatus(job.status, old.status, errors),
+  validateStatus: validateJobStatus,
   warnings(job, old) {
     const warnings: string[] = []
     const wrong = old ? [] : isDns1123Label(job.metadata.name ?? '')

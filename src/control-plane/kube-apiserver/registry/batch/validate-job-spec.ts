@@ -7,13 +7,19 @@ import { isDomainPrefixedPath, isQualifiedName } from '../../../../lib/apimachin
 import { byteLength } from '../byte-length.ts'
 import { templateOptions } from '../apps/validate-template.ts'
 import { validatePodTemplateSpec } from '../core/pod/validate-pod.ts'
+import { fieldInvalidUnshown, goSuccessPolicy } from '../go-structs.ts'
 import { pushInvalid, validateNonNegative } from '../validate-object-meta.ts'
+import { countIndexes } from './completion-indexes.ts'
 
 const mostParallelIndexed = 100000
+/** From here on, there may be no more than `mostOfMany` at once or failed. */
+const manyCompletions = 100000
+const mostOfMany = 10000
 const mostFailurePolicyRules = 20
 const mostExitCodes = 255
 const mostPodConditions = 20
 const mostSuccessPolicyRules = 20
+const indexesLimitBytes = 64 * 1024
 const failureActions = ['Count', 'FailIndex', 'FailJob', 'Ignore']
 const nonNegative = ['parallelism', 'completions', 'activeDeadlineSeconds', 'backoffLimit', 'ttlSecondsAfterFinished', 'backoffLimitPerIndex', 'maxFailedIndexes'] as const
 
@@ -25,11 +31,11 @@ export function validateJobSpec(spec: Draft<JobSpec>, old: Draft<JobSpec> | unde
     if (byteLength(spec.managedBy) > 63) errors.push(fieldTooLong(`${path}.managedBy`, 63))
   }
   validateCompletionMode(spec, path, errors)
-  spec.podFailurePolicy?.rules?.forEach((rule, i) => validateFailureRule(rule, spec, `${path}.podFailurePolicy.rules[${i}]`, errors))
-  const rules = spec.podFailurePolicy?.rules?.length ?? 0
-  if (rules > mostFailurePolicyRules) errors.push(fieldTooMany(`${path}.podFailurePolicy.rules`, rules, mostFailurePolicyRules))
+  const rules = spec.podFailurePolicy?.rules ?? []
+  if (rules.length > mostFailurePolicyRules) errors.push(fieldTooMany(`${path}.podFailurePolicy.rules`, rules.length, mostFailurePolicyRules))
+  rules.forEach((rule, i) => validateFailureRule(rule, spec, `${path}.podFailurePolicy.rules[${i}]`, errors))
   if (spec.successPolicy) {
-    if (spec.completionMode !== 'Indexed') errors.push(fieldInvalid(`${path}.successPolicy`, spec.successPolicy, 'requires indexed completion mode'))
+    if (spec.completionMode !== 'Indexed') errors.push(fieldInvalid(`${path}.successPolicy`, goSuccessPolicy(spec.successPolicy), 'requires indexed completion mode'))
     else validateSuccessRules(spec.successPolicy.rules ?? [], spec.completions ?? 0, `${path}.successPolicy.rules`, errors)
   }
   validateReplacement(spec, path, errors)
@@ -54,6 +60,13 @@ function validateCompletionMode(spec: Draft<JobSpec>, path: string, errors: Fiel
       errors.push(fieldInvalid(`${path}.maxFailedIndexes`, maxFailedIndexes, 'must be less than or equal to completions'))
     }
     if (maxFailedIndexes !== undefined && maxFailedIndexes > mostParallelIndexed) errors.push(fieldInvalid(`${path}.maxFailedIndexes`, maxFailedIndexes, `must be less than or equal to ${mostParallelIndexed}`))
+    if (completions !== undefined && completions > manyCompletions && backoffLimitPerIndex !== undefined) {
+      if (maxFailedIndexes === undefined) errors.push(fieldRequired(`${path}.maxFailedIndexes`, `must be specified when completions is above ${manyCompletions}`))
+      for (const [field, value] of [['parallelism', parallelism], ['maxFailedIndexes', maxFailedIndexes]] as const) {
+        if (value === undefined || value <= mostOfMany) continue
+        errors.push(fieldInvalid(`${path}.${field}`, value, `must be less than or equal to ${mostOfMany} when completions are above ${manyCompletions} and used with backoff limit per index`))
+      }
+    }
   } else {
     if (backoffLimitPerIndex !== undefined) errors.push(fieldInvalid(`${path}.backoffLimitPerIndex`, backoffLimitPerIndex, 'requires indexed completion mode'))
     if (maxFailedIndexes !== undefined) errors.push(fieldInvalid(`${path}.maxFailedIndexes`, maxFailedIndexes, 'requires indexed completion mode'))
@@ -86,8 +99,8 @@ function validateFailureRule(rule: Draft<PodFailurePolicyRule>, spec: Draft<JobS
     values.forEach((value, i) => {
       if (operator === 'In' && value === 0) errors.push(fieldInvalid(`${at}.values[${i}]`, value, 'must not be 0 for the In operator'))
       if (values.indexOf(value) < i) errors.push(fieldDuplicate(`${at}.values[${i}]`, value))
-      else if (i > 0 && (values[i - 1] ?? 0) > value) errors.push(fieldInvalid(`${at}.values`, values, 'must be ordered'))
     })
+    if (values.some((value, i) => i > 0 && (values[i - 1] ?? 0) > value)) errors.push(fieldInvalid(`${at}.values`, values, 'must be ordered'))
   }
   if (onPodConditions && onPodConditions.length > mostPodConditions) errors.push(fieldTooMany(`${path}.onPodConditions`, onPodConditions.length, mostPodConditions))
   onPodConditions?.forEach((pattern, i) => {
@@ -96,8 +109,8 @@ function validateFailureRule(rule: Draft<PodFailurePolicyRule>, spec: Draft<JobS
     if (!pattern.status) errors.push(fieldRequired(`${at}.status`, 'valid values: ["False" "True" "Unknown"]'))
     else if (!['False', 'True', 'Unknown'].includes(pattern.status)) errors.push(fieldNotSupported(`${at}.status`, pattern.status, ['False', 'True', 'Unknown']))
   })
-  if (onExitCodes && onPodConditions && onPodConditions.length > 0) errors.push(fieldInvalid(path, rule, 'specifying both OnExitCodes and OnPodConditions is not supported'))
-  if (!onExitCodes && (onPodConditions?.length ?? 0) === 0) errors.push(fieldInvalid(path, rule, 'specifying one of OnExitCodes and OnPodConditions is required'))
+  if (onExitCodes && onPodConditions && onPodConditions.length > 0) errors.push(fieldInvalidUnshown(path, 'specifying both OnExitCodes and OnPodConditions is not supported'))
+  if (!onExitCodes && (onPodConditions?.length ?? 0) === 0) errors.push(fieldInvalidUnshown(path, 'specifying one of OnExitCodes and OnPodConditions is required'))
 }
 
 function validateSuccessRules(rules: readonly Draft<SuccessPolicyRule>[], completions: number, path: string, errors: FieldError[]): void {
@@ -106,9 +119,14 @@ function validateSuccessRules(rules: readonly Draft<SuccessPolicyRule>[], comple
   rules.forEach((rule, i) => {
     const { succeededCount: count, succeededIndexes: indexes } = rule
     if (count === undefined && indexes === undefined) errors.push(fieldRequired(`${path}[${i}]`, 'at least one of succeededCount or succeededIndexes must be specified'))
-    if (count !== undefined) {
-      if (count <= 0) errors.push(fieldInvalid(`${path}[${i}].succeededCount`, count, 'must be greater than 0'))
-      if (count > completions) errors.push(fieldInvalid(`${path}[${i}].succeededCount`, count, `must be less than or equal to ${completions} (the number of specified completions)`))
-    }
+    const total = indexes === undefined ? 0 : countIndexes(indexes, completions)
+    if (indexes !== undefined && byteLength(indexes) > indexesLimitBytes) errors.push(fieldTooLong(`${path}[${i}].succeededIndexes`, indexesLimitBytes))
+    if (typeof total === 'string') errors.push(fieldInvalid(`${path}[${i}].succeededIndexes`, indexes, `error parsing succeededIndexes: ${total}`))
+    if (count === undefined) return
+    const at = `${path}[${i}].succeededCount`
+    validateNonNegative(count, at, errors)
+    if (count > completions) errors.push(fieldInvalid(at, count, `must be less than or equal to ${completions} (the number of specified completions)`))
+    const most = typeof total === 'string' ? 0 : total
+    if (indexes !== undefined && count > most) errors.push(fieldInvalid(at, count, `must be less than or equal to ${most} (the number of indexes in the specified succeededIndexes field)`))
   })
 }

@@ -1,7 +1,7 @@
 // The strategy's rules for Ingresses and IngressClasses. Upstream: pkg/registry/networking/ingress/strategy.go, pkg/apis/networking/validation/validation.go
 import type { Draft } from '../../../../lib/base/json.ts'
 import type { TypedLocalObjectReference } from '../../../../lib/api/generated/types/core-v1.ts'
-import type { HTTPIngressPath, Ingress, IngressBackend, IngressClass, IngressClassParametersReference, IngressSpec } from '../../../../lib/api/generated/types/networking-v1.ts'
+import type { HTTPIngressPath, Ingress, IngressBackend, IngressClass, IngressClassParametersReference, IngressRule, IngressSpec } from '../../../../lib/api/generated/types/networking-v1.ts'
 import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired, fieldTooLong } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { parseIpSloppy } from '../../../../lib/apimachinery/ip-address.ts'
@@ -21,7 +21,7 @@ const validateHost = (host: string, path: string, errors: FieldError[]): void =>
 function validateReference(reference: Draft<TypedLocalObjectReference>, path: string, errors: FieldError[]): void {
   if (reference.apiGroup !== undefined) pushInvalid(errors, `${path}.apiGroup`, reference.apiGroup, isDns1123Subdomain)
   for (const field of ['kind', 'name'] as const) {
-    if (!reference[field]) errors.push(fieldRequired(`${path}.${field}`))
+    if (!reference[field]) errors.push(fieldRequired(`${path}.${field}`, `${field} is required`))
     else pushInvalid(errors, `${path}.${field}`, reference[field], isPathSegmentName)
   }
 }
@@ -57,7 +57,25 @@ function validatePath(item: Draft<HTTPIngressPath>, path: string, errors: FieldE
   validateBackend(item.backend ?? {}, `${path}.backend`, errors)
 }
 
-function validateSpec(spec: Draft<IngressSpec>, errors: FieldError[]): void {
+interface Tolerated {
+  readonly secretNames: boolean
+  readonly wildcardRules: boolean
+}
+
+/** What is wrong in what is stored may stay. */
+function toleratedIn(old: Draft<IngressSpec> | undefined): Tolerated {
+  const rulesErrors: FieldError[] = []
+  old?.rules?.forEach((rule) => { if (rule.host?.includes('*')) validatePaths(rule, '', rulesErrors) })
+  return { secretNames: old?.tls?.some(({ secretName }) => secretName && isDns1123Subdomain(secretName).length > 0) === true, wildcardRules: rulesErrors.length > 0 }
+}
+
+function validatePaths(rule: Draft<IngressRule>, path: string, errors: FieldError[]): void {
+  if (!rule.http) return
+  if ((rule.http.paths?.length ?? 0) === 0) errors.push(fieldRequired(`${path}.http.paths`))
+  rule.http.paths?.forEach((item, i) => validatePath(item, `${path}.http.paths[${i}]`, errors))
+}
+
+function validateSpec(spec: Draft<IngressSpec>, errors: FieldError[], tolerated: Tolerated = { secretNames: false, wildcardRules: false }): void {
   const { rules = [], defaultBackend, tls = [], ingressClassName } = spec
   if (rules.length === 0 && !defaultBackend) errors.push(fieldInvalid('spec', spec.rules, 'either `defaultBackend` or `rules` must be specified'))
   if (defaultBackend) validateBackend(defaultBackend, 'spec.defaultBackend', errors)
@@ -67,13 +85,11 @@ function validateSpec(spec: Draft<IngressSpec>, errors: FieldError[]): void {
       if (parseIpSloppy(rule.host)) errors.push(fieldInvalid(`${at}.host`, rule.host, 'must be a DNS name, not an IP address'))
       validateHost(rule.host, `${at}.host`, errors)
     }
-    if (!rule.http) return
-    if ((rule.http.paths?.length ?? 0) === 0) errors.push(fieldRequired(`${at}.http.paths`))
-    rule.http.paths?.forEach((item, j) => validatePath(item, `${at}.http.paths[${j}]`, errors))
+    if (!tolerated.wildcardRules || !rule.host?.includes('*')) validatePaths(rule, at, errors)
   })
   tls.forEach((entry, i) => {
     entry.hosts?.forEach((host, j) => validateHost(host, `spec.tls[${i}].hosts[${j}]`, errors))
-    if (entry.secretName) pushInvalid(errors, `spec.tls[${i}].secretName`, entry.secretName, isDns1123Subdomain)
+    if (entry.secretName && !tolerated.secretNames) pushInvalid(errors, `spec.tls[${i}].secretName`, entry.secretName, isDns1123Subdomain)
   })
   if (ingressClassName !== undefined) pushInvalid(errors, 'spec.ingressClassName', ingressClassName, isDns1123Subdomain)
 }
@@ -86,7 +102,7 @@ export const ingressRules: KindRules<Ingress> = {
     const name = ingress.spec?.ingressClassName
     if (annotation !== undefined && name !== undefined && annotation !== name) errors.push(fieldInvalid(`annotations.${classAnnotation}`, annotation, 'must match `ingressClassName` when both are specified'))
   },
-  validateUpdate: (ingress, _old, errors) => validateSpec(ingress.spec ?? {}, errors),
+  validateUpdate: (ingress, old, errors) => validateSpec(ingress.spec ?? {}, errors, toleratedIn(old.spec)),
   validateStatus(ingress, _old, errors) {
     ingress.status?.loadBalancer?.ingress?.forEach(({ ip, hostname }, i) => {
       const at = `status.loadBalancer.ingress[${i}]`

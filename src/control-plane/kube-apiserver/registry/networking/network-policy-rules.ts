@@ -3,14 +3,14 @@ import type { Draft } from '../../../../lib/base/json.ts'
 import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec } from '../../../../lib/api/generated/types/networking-v1.ts'
 import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
-import { parseIpSloppy } from '../../../../lib/apimachinery/ip-address.ts'
 import { isValidPortName } from '../../../../lib/apimachinery/validation.ts'
 import { mapChanged } from '../core/pod/default-pod-spec.ts'
 import { validatePortNumber } from '../core/pod/validate-handlers.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { pushInvalid } from '../validate-object-meta.ts'
-import { validateLegacyCidr } from '../validation/addresses.ts'
-import { validateLabelSelector } from '../validation/label-selector.ts'
+import { parseCidrSloppy, validateLegacyCidr } from '../validation/addresses.ts'
+import type { AddressRange } from '../validation/addresses.ts'
+import { hasInvalidLabelValue, validateLabelSelector } from '../validation/label-selector.ts'
 
 const defaultPort = (port: NetworkPolicyPort): NetworkPolicyPort => port.protocol === undefined ? { ...port, protocol: 'TCP' } : port
 
@@ -35,16 +35,7 @@ function validatePort(rule: Draft<NetworkPolicyPort>, path: string, errors: Fiel
   }
 }
 
-interface Range { readonly bytes: readonly number[], readonly prefix: number }
-
-function rangeOf(cidr: string): Range | undefined {
-  const slash = cidr.indexOf('/')
-  const bytes = slash < 0 ? undefined : parseIpSloppy(cidr.slice(0, slash))
-  const prefix = Number(cidr.slice(slash + 1))
-  return bytes && Number.isInteger(prefix) && prefix >= 0 && prefix <= bytes.length * 8 ? { bytes, prefix } : undefined
-}
-
-function contains(range: Range, bytes: readonly number[]): boolean {
+function contains(range: AddressRange, bytes: readonly number[]): boolean {
   return range.bytes.length === bytes.length && range.bytes.every((byte, i) => {
     const bits = Math.min(8, Math.max(0, range.prefix - i * 8))
     return (byte ^ (bytes[i] ?? 0)) >> (8 - bits) === 0
@@ -54,33 +45,33 @@ function contains(range: Range, bytes: readonly number[]): boolean {
 function validateBlock(block: Draft<IPBlock>, path: string, errors: FieldError[]): void {
   if (!block.cidr) { errors.push(fieldRequired(`${path}.cidr`)); return }
   validateLegacyCidr(block.cidr, `${path}.cidr`, errors)
-  const range = rangeOf(block.cidr)
+  const range = parseCidrSloppy(block.cidr)
   if (!range) return
   block.except?.forEach((cidr, i) => {
     validateLegacyCidr(cidr, `${path}.except[${i}]`, errors)
-    const part = rangeOf(cidr)
+    const part = parseCidrSloppy(cidr)
     if (part && (!contains(range, part.bytes) || range.prefix >= part.prefix)) errors.push(fieldInvalid(`${path}.except[${i}]`, cidr, 'must be a strict subset of `cidr`'))
   })
 }
 
-function validatePeer(peer: Draft<NetworkPolicyPeer>, path: string, errors: FieldError[]): void {
+function validatePeer(peer: Draft<NetworkPolicyPeer>, path: string, errors: FieldError[], allowInvalidValues: boolean): void {
   const { podSelector, namespaceSelector, ipBlock } = peer
-  validateLabelSelector(podSelector, `${path}.podSelector`, errors)
-  validateLabelSelector(namespaceSelector, `${path}.namespaceSelector`, errors)
+  validateLabelSelector(podSelector, `${path}.podSelector`, errors, allowInvalidValues)
+  validateLabelSelector(namespaceSelector, `${path}.namespaceSelector`, errors, allowInvalidValues)
   if (ipBlock) validateBlock(ipBlock, `${path}.ipBlock`, errors)
   if (!podSelector && !namespaceSelector && !ipBlock) errors.push(fieldRequired(path, 'must specify a peer'))
   else if (ipBlock && (podSelector || namespaceSelector)) errors.push(fieldForbidden(path, 'may not specify both ipBlock and another peer'))
 }
 
-function validateSpec(spec: Draft<NetworkPolicySpec>, errors: FieldError[]): void {
-  validateLabelSelector(spec.podSelector, 'spec.podSelector', errors)
+function validateSpec(spec: Draft<NetworkPolicySpec>, errors: FieldError[], allowInvalidValues: boolean): void {
+  validateLabelSelector(spec.podSelector, 'spec.podSelector', errors, allowInvalidValues)
   spec.ingress?.forEach((rule, i) => {
     rule.ports?.forEach((port, j) => validatePort(port, `spec.ingress[${i}].ports[${j}]`, errors))
-    rule.from?.forEach((peer, j) => validatePeer(peer, `spec.ingress[${i}].from[${j}]`, errors))
+    rule.from?.forEach((peer, j) => validatePeer(peer, `spec.ingress[${i}].from[${j}]`, errors, allowInvalidValues))
   })
   spec.egress?.forEach((rule, i) => {
     rule.ports?.forEach((port, j) => validatePort(port, `spec.egress[${i}].ports[${j}]`, errors))
-    rule.to?.forEach((peer, j) => validatePeer(peer, `spec.egress[${i}].to[${j}]`, errors))
+    rule.to?.forEach((peer, j) => validatePeer(peer, `spec.egress[${i}].to[${j}]`, errors, allowInvalidValues))
   })
   const types = spec.policyTypes ?? []
   if (types.length > 2) { errors.push(fieldInvalid('spec.policyTypes', types, 'may not specify more than two policyTypes')); return }
@@ -98,5 +89,5 @@ export const networkPolicyRules: KindRules<NetworkPolicy> = {
     const policyTypes = hasTypes ? spec.policyTypes : spec.egress && spec.egress.length > 0 ? ['Ingress', 'Egress'] : ['Ingress']
     return { ...policy, spec: { ...spec, ...(ingress && { ingress }), ...(egress && { egress }), policyTypes } }
   },
-  validate: (policy, errors) => validateSpec(policy.spec ?? {}, errors),
+  validate: (policy, errors, _context, old) => validateSpec(policy.spec ?? {}, errors, hasInvalidLabelValue(old?.spec?.podSelector)),
 }

@@ -6,18 +6,18 @@ import { isDns1123Subdomain, isPathSegmentName, isValidIp } from '../../../../li
 import type { KindRules } from '../generic-strategy.ts'
 import { goParentReference } from '../go-structs.ts'
 import { fieldIsImmutable, pushInvalid, validateImmutable } from '../validate-object-meta.ts'
-import { isIpv6Text, validateCidr } from '../validation/addresses.ts'
+import { parseCidrSloppy, validateCidr } from '../validation/addresses.ts'
 
 function validateCidrs(range: ServiceCIDR, errors: FieldError[]): void {
   const cidrs = range.spec?.cidrs ?? []
   if (cidrs.length === 0) { errors.push(fieldRequired('spec.cidrs', 'at least one CIDR required')); return }
-  if (cidrs.length > 2) { errors.push(fieldInvalid('spec.cidrs', range.spec, 'may only hold up to 2 values')); return }
-  const before = errors.length
-  cidrs.forEach((cidr, i) => validateCidr(cidr, `spec.cidrs[${i}]`, errors))
-  const [first = '', second] = cidrs.map((cidr) => cidr.slice(0, cidr.indexOf('/')))
-  if (second !== undefined && errors.length === before && isIpv6Text(first) === isIpv6Text(second)) {
-    errors.push(fieldInvalid('spec.cidrs', cidrs, 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64'))
+  if (cidrs.length > 2) { errors.push(fieldInvalid('spec.cidrs', { CIDRs: cidrs }, 'may only hold up to 2 values')); return }
+  const [first, second] = cidrs.map(parseCidrSloppy)
+  if (cidrs.length === 2 && !(first && second && first.bytes.length !== second.bytes.length)) {
+    errors.push(fieldInvalid('spec.cidrs', { CIDRs: cidrs }, 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64'))
+    return
   }
+  cidrs.forEach((cidr, i) => validateCidr(cidr, `spec.cidrs[${i}]`, errors))
 }
 
 export const serviceCidrRules: KindRules<ServiceCIDR> = {

@@ -4,6 +4,20 @@ import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { canonicalCidr, canonicalIp, parseCidr, parseIp, parseIpSloppy } from '../../../../lib/apimachinery/ip-address.ts'
 import { isValidIp } from '../../../../lib/apimachinery/validation.ts'
 
+export interface AddressRange {
+  readonly bytes: readonly number[]
+  readonly prefix: number
+}
+
+/** Takes leading zeros. */
+export function parseCidrSloppy(cidr: string): AddressRange | undefined {
+  const slash = cidr.indexOf('/')
+  const bytes = slash < 0 ? undefined : parseIpSloppy(cidr.slice(0, slash))
+  const text = cidr.slice(slash + 1)
+  const prefix = Number(text)
+  return bytes && /^\d+$/.test(text) && prefix <= (cidr.includes(':') ? 128 : 32) ? { bytes, prefix } : undefined
+}
+
 /** For fields that are new: canonical spelling only. */
 export function validateIp(value: string, path: string, errors: FieldError[]): void {
   for (const text of isValidIp(value)) errors.push(fieldInvalid(path, value, text))
@@ -21,13 +35,12 @@ export function validateLegacyIp(value: string, path: string, errors: FieldError
 
 export function validateLegacyCidr(value: string, path: string, errors: FieldError[]): void {
   const slash = value.indexOf('/')
-  const address = slash < 0 ? undefined : parseIpSloppy(value.slice(0, slash))
   const prefixText = value.slice(slash + 1)
-  const prefix = /^\d+$/.test(prefixText) ? Number(prefixText) : -1
-  if (address === undefined || prefix < 0 || prefix > (value.includes(':') ? 128 : 32)) errors.push(fieldInvalid(path, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
+  const range = parseCidrSloppy(value)
+  if (!range) errors.push(fieldInvalid(path, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
   else if (parseIp(value.slice(0, slash)) === undefined || (prefixText.length > 1 && prefixText.startsWith('0'))) errors.push(fieldInvalid(path, value, 'must not have leading 0s in IP or prefix length'))
-  else if (value.includes(':') && address.length === 4) errors.push(fieldInvalid(path, value, 'must not have an IPv4-mapped IPv6 address'))
-  else if (!isMasked(address, prefix)) errors.push(fieldInvalid(path, value, 'must not have bits set beyond the prefix length'))
+  else if (value.includes(':') && range.bytes.length === 4) errors.push(fieldInvalid(path, value, 'must not have an IPv4-mapped IPv6 address'))
+  else if (!isMasked(range.bytes, range.prefix)) errors.push(fieldInvalid(path, value, 'must not have bits set beyond the prefix length'))
 }
 
 const isMasked = (address: readonly number[], prefix: number): boolean => address.every((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, prefix - i * 8)))) === 0)

@@ -28,6 +28,8 @@ export interface ControllerSettings {
   readonly rootCa: string
   /** Signs the token of a legacy Secret for a service account: claims to compact JWT. Undefined without --service-account-private-key-file. */
   readonly signToken: ((claims: { readonly [claim: string]: string }) => string) | undefined
+  /** --cluster-signing-cert-file, --cluster-signing-key-file (as PEM), --cluster-signing-duration. Undefined: nothing is signed. */
+  readonly clusterSigning: { readonly certificate: string, readonly key: string, readonly durationMs: number } | undefined
   /** --horizontal-pod-autoscaler-sync-period, -downscale-stabilization, -tolerance, -cpu-initialization-period, -initial-readiness-delay */
   readonly horizontalPodAutoscalerSyncPeriodMs: number
   readonly horizontalPodAutoscalerDownscaleStabilizationMs: number
@@ -42,7 +44,7 @@ export const defaultSettings: ControllerSettings = {
   clusterCidrs: [], allocateNodeCidrs: false, nodeCidrMaskSize: 24, nodeCidrMaskSizeIPv6: 64,
   nodeMonitorPeriodMs: 5_000, nodeMonitorGracePeriodMs: 40_000, nodeStartupGracePeriodMs: 60_000,
   nodeEvictionRate: 0.1, secondaryNodeEvictionRate: 0.01, largeClusterSizeThreshold: 50, unhealthyZoneThreshold: 0.55,
-  terminatedPodGcThreshold: 12_500, maxEndpointsPerSlice: 100, rootCa: '', signToken: undefined,
+  terminatedPodGcThreshold: 12_500, maxEndpointsPerSlice: 100, rootCa: '', signToken: undefined, clusterSigning: undefined,
   horizontalPodAutoscalerSyncPeriodMs: 15_000, horizontalPodAutoscalerDownscaleStabilizationMs: 300_000, horizontalPodAutoscalerTolerance: 0.1,
   horizontalPodAutoscalerCpuInitializationPeriodMs: 300_000, horizontalPodAutoscalerInitialReadinessDelayMs: 30_000, resourceQuotaSyncPeriodMs: 300_000,
 }

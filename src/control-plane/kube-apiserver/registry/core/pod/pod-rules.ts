@@ -42,8 +42,9 @@ function selectByOwnLabels(spec: PodSpec, labels: Labels): PodSpec {
     return { ...term, labelSelector: withKeys(withKeys(term.labelSelector, term.matchLabelKeys, 'In', labels), term.mismatchLabelKeys, 'NotIn', labels) }
   }
   const ofWeighted = (weighted: WeightedPodAffinityTerm): WeightedPodAffinityTerm => {
-    const term = weighted.podAffinityTerm as PodAffinityTerm | undefined // cast: the decoder does not fill in what a client left out
-    const podAffinityTerm = term && ofTerm(term)
+    // cast: clients may leave out what is required
+    if ((weighted.podAffinityTerm as PodAffinityTerm | undefined) === undefined) return weighted
+    const podAffinityTerm = ofTerm(weighted.podAffinityTerm)
     return podAffinityTerm === weighted.podAffinityTerm ? weighted : { ...weighted, podAffinityTerm }
   }
   for (const kind of ['podAffinity', 'podAntiAffinity'] as const) {
