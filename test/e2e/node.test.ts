@@ -5,6 +5,8 @@ import { accessTests } from './node/access.ts'
 import { containerTests } from './node/containers.ts'
 import { imageTests } from './node/images.ts'
 import { probeTests } from './node/probes.ts'
+import { recoveryTests } from './node/recovery.ts'
+import { serviceTests } from './node/services.ts'
 import { volumeTests } from './node/volumes.ts'
 import { NodeWorld } from './node/world.ts'
 
@@ -24,4 +26,6 @@ describe('a worker node', { skip }, () => {
   volumeTests(world)
   accessTests(world)
   imageTests(world)
+  serviceTests(world)
+  recoveryTests(world)
 })

@@ -5,6 +5,9 @@ import { clusterInfoCommand } from './cluster-info.ts'
 import { deleteCommand } from './delete.ts'
 import { describeCommand } from './describe.ts'
 import { applyCommand } from './apply.ts'
+import { configCommand } from './config.ts'
+import { explainCommand } from './explain.ts'
+import { waitCommand } from './wait.ts'
 import { createCommand } from './create.ts'
 import { annotateCommand, labelCommand } from './label.ts'
 import { logsCommand } from './logs.ts'
@@ -17,7 +20,7 @@ import { getCommand } from './get.ts'
 import { versionCommand } from './version.ts'
 
 export const commands: readonly KubectlCommand[] = [
-  createCommand, setCommand, getCommand, deleteCommand, rolloutCommand, scaleCommand,
-  clusterInfoCommand, describeCommand, logsCommand, attachCommand, execCommand, portForwardCommand, applyCommand, labelCommand, annotateCommand,
-  apiResourcesCommand, apiVersionsCommand, versionCommand,
+  createCommand, setCommand, explainCommand, getCommand, deleteCommand, rolloutCommand, scaleCommand,
+  clusterInfoCommand, describeCommand, logsCommand, attachCommand, execCommand, portForwardCommand, applyCommand, waitCommand, labelCommand, annotateCommand,
+  apiResourcesCommand, apiVersionsCommand, configCommand, versionCommand,
 ]

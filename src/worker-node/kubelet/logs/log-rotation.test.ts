@@ -2,23 +2,17 @@ import assert from 'node:assert/strict'
 import { gunzipSync } from 'node:zlib'
 import { test } from 'node:test'
 import { silentLogger } from '../../../lib/component-base/log.ts'
-import { seededRandom } from '../../../lib/base/random.ts'
 import { SimulatedClock } from '../../../lib/testing/simulated-clock.ts'
 import { CriError } from '../../../lib/cri-api/cri-services.ts'
-import { createSimulatedRuntime } from '../../container-runtime/simulated/simulated-runtime.ts'
 import { createMemoryDisk } from '../host/memory-disk.ts'
-import { RuntimeCache } from '../runtime/runtime-cache.ts'
 import { rotateIfLarge } from './log-rotation.ts'
-import type { RuntimeService } from '../../../lib/cri-api/cri-services.ts'
 
 test('a large log is renamed by the time, older ones are compressed, the oldest go', async () => {
   const clock = new SimulatedClock()
   const disk = createMemoryDisk({ now: () => 0 })
-  const { runtime: simulated } = createSimulatedRuntime({ clock, random: seededRandom(1) })
   let refuse = false
-  const runtime: RuntimeService = { ...simulated, async reopenContainerLog() { if (refuse) throw new CriError('Internal', 'no'); await disk.writeFile('/logs/0.log', new Uint8Array(), 0o640); return {} } }
-  const cache = new RuntimeCache({ runtime, clock, logger: silentLogger, disk, onChange: () => {} })
-  const options = { clock, logger: silentLogger, runtime, disk, cache, maxBytes: 10, maxFiles: 3 }
+  const runtime = { async reopenContainerLog() { if (refuse) throw new CriError('Internal', 'no'); await disk.writeFile('/logs/0.log', new Uint8Array(), 0o640); return {} } }
+  const options = { clock, logger: silentLogger, runtime, disk, cache: { all: () => [] }, maxBytes: 10, maxFiles: 3 }
   const rotate = (): Promise<boolean> => rotateIfLarge(options, 'id', '/logs/0.log', new AbortController().signal)
   await disk.makeDirectory('/logs')
   await disk.writeFile('/logs/0.log', Buffer.from('short'), 0o640)

@@ -13,9 +13,9 @@ import type { RuntimeService } from '../../../lib/cri-api/cri-services.ts'
 export interface LogRotationOptions {
   readonly clock: Clock
   readonly logger: Logger
-  readonly runtime: RuntimeService
+  readonly runtime: Pick<RuntimeService, 'reopenContainerLog'>
   readonly disk: Disk
-  readonly cache: RuntimeCache
+  readonly cache: Pick<RuntimeCache, 'all'>
   readonly maxBytes: number
   /** The live file included. */
   readonly maxFiles: number
