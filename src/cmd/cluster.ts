@@ -40,8 +40,9 @@ export function run(args: readonly string[]): Promise<number> {
     flags: {
       name: { type: 'string', default: 'k8ts', usage: 'name of the cluster' },
       nodes: { type: 'int', default: 1, usage: 'number of worker nodes' },
-      port: { type: 'int', default: 6443, usage: 'port of the API server' },
+      port: { type: 'int', default: -1, usage: 'port of the API server (default 6443 and on, by --network)' },
       network: { type: 'int', default: 0, usage: 'which of the address ranges to use, 0 to 50: for several clusters side by side' },
+      'etcd-port': { type: 'int', default: -1, usage: "port of etcd's own API on 127.0.0.1 (default 2379 and on, by --network); 0: not served" },
       'data-dir': { type: 'string', usage: 'folder of its data (default /var/lib/k8ts/<name>, without root ~/.local/share/k8ts/<name>)' },
       'simulated-pods': { type: 'bool', usage: 'run pods on a simulated runtime: no root, no host packages' },
       'insecure-registry': { type: 'strings', usage: 'registries (host:port, or host) that nodes reach by plain HTTP, besides this machine at the address of the bridge' },
@@ -68,13 +69,14 @@ export function run(args: readonly string[]): Promise<number> {
       if (simulated) progress.say(asRoot ? '  pods are simulated, as asked' : '  not root: pods are simulated (the API, the controllers and the scheduler are real)')
       else if (!await ensurePackages(progress)) return 1
       const logger = createLogger({ clock: realClock, name: 'k8ts', verbosity: flags.v, processId: process.pid, write: fileWriter(join(paths.data, 'control-plane.log')) })
-      return runCluster({ flags, paths, progress, logger, simulated, network: clusterNetwork(flags.network) }, signal)
+      const ports = { port: flags.port < 0 ? 6443 + flags.network : flags.port, 'etcd-port': flags['etcd-port'] < 0 ? 2379 + 10 * flags.network : flags['etcd-port'] }
+      return runCluster({ flags: { ...flags, ...ports }, paths, progress, logger, simulated, network: clusterNetwork(flags.network) }, signal)
     },
   }, args)
 }
 
 interface ClusterRun {
-  readonly flags: { readonly name: string; readonly nodes: number; readonly port: number; readonly controllers: readonly string[]; readonly 'insecure-registry': readonly string[]; readonly v: number }
+  readonly flags: { readonly name: string; readonly nodes: number; readonly port: number; readonly 'etcd-port': number; readonly controllers: readonly string[]; readonly 'insecure-registry': readonly string[]; readonly v: number }
   readonly paths: ClusterPaths
   readonly progress: Progress
   readonly logger: Logger
@@ -115,6 +117,7 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
   supervising.catch(() => {}) // awaited below
   const controlPlane = resources.use(await startControlPlane({
     clock: realClock, random: realRandom, logger, disk: { dataDir: paths.etcd }, onReady: (component) => progress.done(component),
+    ...(flags['etcd-port'] > 0 ? { etcdServer: { address: '127.0.0.1', port: flags['etcd-port'], certificate: pki.etcdServer.certificate, key: pki.etcdServer.key, clientAuthority: pki.etcdAuthority.certificate } } : {}),
     addressesReady: bridged,
     listen: [{ address: '127.0.0.1', port: flags.port }, ...(simulated ? [] : [{ address: advertise, port: flags.port }])],
     apiServer: {

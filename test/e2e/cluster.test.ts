@@ -1,13 +1,14 @@
 // The result of the first issue, on real containers and packets: one command brings up a cluster; a Deployment answers behind a Service.
 // Needs root on Linux with crun and conmon; says so and skips elsewhere.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { eventually, k8ts, kubectls, leftovers, run, startRealCluster } from './run-program.ts'
+import { eventually, k8ts, kubectls, leftovers, root, run, startRealCluster } from './run-program.ts'
 import type { Finished, RunningCluster } from './run-program.ts'
 
+const etcdctl = join(root, 'test/interop/.bin/etcdctl')
 const isRoot = process.getuid?.() === 0
 const skip = isRoot && process.platform === 'linux' ? false : 'needs root on Linux: real containers, namespaces and packet rules'
 
@@ -100,6 +101,18 @@ describe('one command, a real cluster', { skip }, () => {
       })
     })
   }
+
+  test('row E6: what kubectl lists is in etcd, which only a certificate of its own authority may read', { skip: existsSync(etcdctl) ? false : 'the original etcdctl is not built' }, async () => {
+    const env = { KUBECONFIG: cluster.kubeconfig }
+    await run(k8ts, ['kubectl', 'create', 'configmap', 'seen', '--from-literal=a=b'], { env })
+    const pki = join(dataDir, 'pki', 'etcd')
+    const trust = ['--endpoints=https://127.0.0.1:2389', `--cacert=${join(pki, 'ca.crt')}`]
+    const { stdout } = await run(etcdctl, [...trust, `--cert=${join(pki, 'healthcheck-client.crt')}`, `--key=${join(pki, 'healthcheck-client.key')}`, 'get', '/registry/configmaps/', '--prefix', '--keys-only'])
+    const listed = (await run(k8ts, ['kubectl', 'get', 'configmaps', '-A', '-o', 'jsonpath={range .items[*]}/registry/configmaps/{.metadata.namespace}/{.metadata.name}{"\\n"}{end}'], { env })).stdout
+    assert.ok(listed.includes('/registry/configmaps/default/seen'))
+    assert.deepEqual(stdout.split('\n').filter((line) => line !== '').sort(), listed.trim().split('\n').sort())
+    assert.notEqual((await run(etcdctl, [...trust, '--command-timeout=1s', 'get', '/registry', '--prefix'])).code, 0)
+  })
 
   test('Ctrl-C leaves nothing behind', async () => {
     assert.equal(await cluster.interrupt(), 0, cluster.output())

@@ -54,7 +54,7 @@ export interface RealClusterOptions {
 /** Starts `k8ts cluster` and waits until it says that the cluster is up. */
 export async function startRealCluster({ dataDir, name = 'e2e', network = 1, args = [] }: RealClusterOptions): Promise<RunningCluster> {
   const down = ['down', `--name=${name}`, `--data-dir=${dataDir}`]
-  const child = spawn(k8ts, ['cluster', `--name=${name}`, `--network=${network}`, `--port=${6443 + network}`, `--data-dir=${dataDir}`, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(k8ts, ['cluster', `--name=${name}`, `--network=${network}`, `--data-dir=${dataDir}`, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const up = Promise.withResolvers<void>()
   const gone = Promise.withResolvers<number>()

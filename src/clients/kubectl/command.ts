@@ -48,9 +48,12 @@ export function defineCommand<const S extends FlagSpecs>(command: KubectlCommand
 export class KubectlError extends Error {
   override readonly name = 'KubectlError'
   readonly exitCode: number
-  constructor(message: string, exitCode = 1) {
+  /** The message stands alone, without `error: ` in front. */
+  readonly plain: boolean
+  constructor(message: string, exitCode = 1, plain = false) {
     super(message)
     this.exitCode = exitCode
+    this.plain = plain
   }
 }
 

@@ -54,7 +54,7 @@ export async function executeKubectl(args: readonly string[], world: Omit<Kubect
 function reportError(error: unknown, path: string, world: Omit<KubectlContext, 'session'>): number {
   if (error instanceof FlagError) { world.err(`error: ${error.message}\nSee 'kubectl ${path} --help' for usage.\n`); return 1 }
   if (error instanceof UsageError) { world.err(`error: ${error.message}\nSee 'kubectl ${path} -h' for help and examples\n`); return error.exitCode }
-  if (error instanceof KubectlError) { if (error.exitCode !== 130) world.err(`error: ${error.message}${error.message.endsWith('\n') ? '' : '\n'}`); return error.exitCode }
+  if (error instanceof KubectlError) { if (error.exitCode !== 130) world.err(`${error.plain ? '' : 'error: '}${error.message}${error.message.endsWith('\n') ? '' : '\n'}`); return error.exitCode }
   if (error instanceof ApiError) { world.err(`${formatApiError(error)}\n`); return 1 }
   if (error instanceof TransportError) {
     world.err(error.reason === 'ConnectionRefused'

@@ -23,6 +23,11 @@ export interface ClusterPki {
   readonly admin: PemPair
   readonly controllerManager: PemPair
   readonly scheduler: PemPair
+  /** etcd trusts its own authority only: nothing but the API server, and who may read this folder, can speak to it. */
+  readonly etcdAuthority: PemPair
+  readonly etcdServer: PemPair
+  /** For people: `etcdctl --cacert … --cert … --key …`. */
+  readonly etcdClient: PemPair
   readonly serviceAccountKey: string
   readonly serviceAccountPublicKey: string
   /** A client and serving pair for a node's kubelet. */
@@ -48,6 +53,9 @@ export function loadOrCreatePki(folder: string, apiServerNames: readonly string[
   const authority = stored('ca', () => toPair(createAuthority('kubernetes', validity, random)))
   const frontProxyAuthority = stored('front-proxy-ca', () => toPair(createAuthority('front-proxy-ca', validity, random)))
   const signer = certified(authority)
+  const etcdAuthority = stored('etcd/ca', () => toPair(createAuthority('etcd-ca', validity, random)))
+  const etcdPair = (commonName: string, usages: readonly ('server' | 'client')[]): PemPair =>
+    toPair(issueCertificate(certified(etcdAuthority), 'etcd-ca', { subject: { commonName }, names: usages.includes('server') ? ['localhost', '127.0.0.1', '::1'] : [], usages, random, ...validity }))
   const client = (subject: CertificateSubject): PemPair => toPair(issueCertificate(signer, 'kubernetes', { subject, usages: ['client'], random, ...validity }))
   const namesPath = join(folder, 'apiserver.names')
   const names = apiServerNames.join('\n')
@@ -66,7 +74,9 @@ export function loadOrCreatePki(folder: string, apiServerNames: readonly string[
     return { key: pair.keyPem, certificate: String(createPublicKey(pair.key).export({ type: 'spki', format: 'pem' })) }
   })
   return {
-    authority, frontProxyAuthority, apiServer,
+    authority, frontProxyAuthority, apiServer, etcdAuthority,
+    etcdServer: stored('etcd/server', () => etcdPair('kube-etcd', ['server', 'client'])),
+    etcdClient: stored('etcd/healthcheck-client', () => etcdPair('kube-etcd-healthcheck-client', ['client'])),
     apiServerKubeletClient: stored('apiserver-kubelet-client', () => client({ commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'] })),
     frontProxyClient: stored('front-proxy-client', () => toPair(issueCertificate(certified(frontProxyAuthority), 'front-proxy-ca', { subject: { commonName: 'front-proxy-client' }, usages: ['client'], random, ...validity }))),
     admin: stored('admin', () => client({ commonName: 'kubernetes-admin', organizations: ['system:masters'] })),

@@ -7,6 +7,7 @@ import { createInformerFactory } from '../../lib/client/informer.ts'
 import { createApiClient } from '../../lib/client/resource-client.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
 import { openEtcd } from '../../control-plane/etcd/embedded.ts'
+import { serveEtcd } from '../../control-plane/etcd/v3rpc/serve-etcd.ts'
 import { startApiServer } from '../../control-plane/kube-apiserver/api-server.ts'
 import type { ApiServer, ApiServerOptions } from '../../control-plane/kube-apiserver/api-server.ts'
 import { startControllerManager } from '../../control-plane/kube-controller-manager/controller-manager.ts'
@@ -22,6 +23,8 @@ export interface ControlPlaneOptions {
   readonly apiServer: Omit<ApiServerOptions, 'etcd' | 'clock' | 'random' | 'logger'>
   /** Addresses to serve HTTPS on; none for a cluster that lives inside a test. */
   readonly listen: readonly { readonly address: string; readonly port: number }[]
+  /** Serves etcd's own API too, to clients with a certificate of this authority. */
+  readonly etcdServer?: { readonly address: string; readonly port: number; readonly certificate: string; readonly key: string; readonly clientAuthority: string }
   /** Awaited before it listens: the addresses may still be in the making. */
   readonly addressesReady?: Promise<void>
   readonly controllers: Pick<ControllerManagerOptions, 'controllers' | 'settings' | 'onStore'>
@@ -50,6 +53,10 @@ export async function startControlPlane(options: ControlPlaneOptions, signal: Ab
   const resources = new AsyncDisposableStack()
   try {
     const etcd = resources.use(await openEtcd({ disk: options.disk, clock, random, logger: logger.named('etcd') }))
+    if (options.etcdServer) {
+      const { address, port: etcdPort, certificate, key, clientAuthority } = options.etcdServer
+      resources.use(await serveEtcd(etcd, { clock, listen: [{ host: address, port: etcdPort }], tls: { cert: certificate, key, ca: clientAuthority, requireClientCertificate: true } }))
+    }
     options.onReady?.('etcd')
     const apiServer = resources.use(await startApiServer({ ...options.apiServer, etcd: etcd.client, clock, random, logger: logger.named('kube-apiserver') }, ended))
     let port = 0

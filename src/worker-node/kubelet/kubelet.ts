@@ -254,6 +254,8 @@ export async function startKubelet(options: KubeletOptions, signal: AbortSignal)
       podCame(pod)
     }
     manifestsHeard = true
+    // Mirrors of manifests that went away while no kubelet ran.
+    for (const mirror of mirrors.all()) if (![...staticPods.values()].some((p) => podFullName(p) === podFullName(mirror))) run('Removing an orphaned mirror pod', mirrors.remove(mirror, ended))
   }
   apiPods?.addHandler({
     added: (pod) => (isMirrorPod(pod) ? mirrorCame(pod) : podCame(pod)),

@@ -113,15 +113,15 @@ export function recoveryTests(world: () => NodeWorld): void {
         for (const n of [1, 2]) await two.createPod(`on-${n}`, { nodeName: `node-${n}`, containers: [shell('main', `mkdir -p /www; echo on-${n} > /www/index.html; exec httpd -f -v -p 8080 -h /www`, { readinessProbe })] }, { labels: { app: 'both' } })
         const [one, other] = await Promise.all([two.ready('on-1', 60_000), two.ready('on-2', 60_000)])
         const service = await two.createService('both', { type: 'NodePort', selector: { app: 'both' }, ports: [{ port: 80, targetPort: 8080 }] })
-        assert.equal(await two.inPod('on-1', `wget -q -O - -T 5 http://${other.status?.podIP}:8080/`), 'on-2\n')
-        assert.equal(await two.inPod('on-2', `wget -q -O - -T 5 http://${one.status?.podIP}:8080/`), 'on-1\n')
+        assert.equal(await two.inPod('on-1', `timeout 3 wget -q -O - http://${other.status?.podIP}:8080/`), 'on-2\n')
+        assert.equal(await two.inPod('on-2', `timeout 3 wget -q -O - http://${one.status?.podIP}:8080/`), 'on-1\n')
         assert.match(await two.logs('on-2'), new RegExp(`${one.status?.podIP?.replaceAll('.', '\\.')}.*response:200`), 'the pod\'s own address is seen')
         const everywhere = async (what: string, ask: () => Promise<string>): Promise<void> => {
           const seen = new Set<string>()
           await eventually(`both answer ${what}`, async () => { const answer = (await ask()).trim(); if (answer !== '') seen.add(answer); return seen.size === 2 ? true : undefined }, 15_000)
         }
         for (const n of [1, 2]) {
-          await everywhere(`the pod on node ${n}`, () => two.inPod(`on-${n}`, `wget -q -O - -T 3 http://${service.spec?.clusterIP}/ || true`))
+          await everywhere(`the pod on node ${n}`, () => two.inPod(`on-${n}`, `timeout 3 wget -q -O - http://${service.spec?.clusterIP}/ || true`))
           await everywhere(`the node port of node ${n}`, async () => (await run('curl', ['-s', '-m', '3', `http://${two.nodeIp(n - 1)}:${service.spec?.ports?.[0]?.nodePort}/`])).stdout)
         }
         await everywhere('the host', async () => (await run('curl', ['-s', '-m', '3', `http://${service.spec?.clusterIP}/`])).stdout)

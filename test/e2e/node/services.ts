@@ -19,7 +19,7 @@ export function serviceTests(world: () => NodeWorld): void {
   }
   /** From this machine, outside of the node. */
   const fetchFromHost = async (url: string): Promise<string> => (await run('curl', ['-s', '-m', '3', url])).stdout.trim()
-  const fetchFromPod = async (pod: string, url: string): Promise<string> => (await world().inPod(pod, `wget -q -O - -T 3 ${url} || true`)).trim()
+  const fetchFromPod = async (pod: string, url: string): Promise<string> => (await world().inPod(pod, `timeout 3 wget -q -O - ${url} || true`)).trim()
   const urlOf = (service: Awaited<ReturnType<NodeWorld['createService']>>): string => `http://${service.spec?.clusterIP}/`
 
   describe('Services', { concurrency: 4 }, () => {
@@ -54,7 +54,7 @@ export function serviceTests(world: () => NodeWorld): void {
         assert.equal(done.code, 7)
         assert.ok(Number(done.stdout) < 1, done.stdout)
       }
-      assert.match(await world().inPod('asker', `wget -q -O - -T 3 ${urlOf(service)} 2>&1 || true`), /Connection refused/)
+      assert.match(await world().inPod('asker', `timeout 3 wget -q -O - ${urlOf(service)} 2>&1 || true`), /Connection refused/)
     })
 
     test('externalTrafficPolicy Local keeps the client\'s address', async () => {

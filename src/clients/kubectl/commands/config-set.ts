@@ -98,7 +98,7 @@ export const setCredentialsCommand = defineCommand({
       const variables = [...env, ...[...set].map(([key, value]): JsonObject => ({ name: key, value }))]
       entry = { ...entry, exec: {
         ...now, ...(given.has('exec-command') ? { command: flags['exec-command'], args: null } : {}), ...(given.has('exec-api-version') ? { apiVersion: flags['exec-api-version'] } : {}), ...(given.has('exec-arg') ? { args: [...flags['exec-arg']] } : {}),
-        env: variables.length > 0 ? variables : null, interactiveMode: flags['exec-interactive-mode'] || (now['interactiveMode'] ?? 'IfAvailable'), provideClusterInfo: given.has('exec-provide-cluster-info') ? flags['exec-provide-cluster-info'] : (now['provideClusterInfo'] ?? false),
+        env: variables.length > 0 ? variables : null, ...(flags['exec-interactive-mode'] ? { interactiveMode: flags['exec-interactive-mode'] } : {}), provideClusterInfo: given.has('exec-provide-cluster-info') ? flags['exec-provide-cluster-info'] : (now['provideClusterInfo'] ?? false),
       } }
     }
     changeEntries(config, [{ section: 'users', name, entry }])
@@ -138,7 +138,7 @@ export const setCommand = defineCommand({
     if (property === '') throw new KubectlError('you must specify a property')
     const config = readConfigFiles(flags.kubeconfig, context.environment)
     const parsed = parseProperty(config, property)
-    if (parsed === undefined) throw new KubectlError(`unable to locate path ${property}`)
+    if (parsed === undefined) throw new KubectlError(`unable to parse ${property} after [] at api.Config`)
     if (parsed === 'current-context') changeEntries(config, [], value)
     else {
       if (!knownFields[parsed.section].has(parsed.field)) throw new KubectlError(parsed.field === '' ? `can't set a map to a value: ${property}` : `unable to locate path ${parsed.field}`)

@@ -24,9 +24,11 @@ export const explainCommand = defineCommand({
     const document = await fetchDocument(context, resource, group, version)
     const found = findSchema(document, group, version, resource.resource)
     if (!found) throw new KubectlError(`GVR (${group}/${version}, Resource=${resource.resource}) not found in OpenAPI schema`)
+    // The head is out before a missing field shows.
+    context.out(`${found.gvk.group ? `GROUP:      ${found.gvk.group}\n` : ''}KIND:       ${found.gvk.kind}\nVERSION:    ${found.gvk.version}\n\n`)
     const text = explainSchema(found.schema, { document, path, recursive: flags.recursive, maxDepth: flags['max-depth'] })
     if (text === undefined) throw new KubectlError(`field ${JSON.stringify(path.at(-1) ?? '')} does not exist`)
-    context.out(`${found.gvk.group ? `GROUP:      ${found.gvk.group}\n` : ''}KIND:       ${found.gvk.kind}\nVERSION:    ${found.gvk.version}\n\n${text}\n`)
+    context.out(`${text}\n`)
     return 0
   },
 })
@@ -43,7 +45,7 @@ async function findExplained(context: KubectlContext, word: string): Promise<{ r
   const [name = '', ...path] = trimmed.split('.')
   const { mapper } = context.session()
   const first = await mapper.find(name)
-  if (!first) throw new KubectlError(`the server doesn't have a resource type ${JSON.stringify(name)}`)
+  if (!first) throw new KubectlError(`the server doesn't have a resource type ${JSON.stringify(name)}`, 1, true)
   for (const candidate of preferred(await mapper.all()).filter((r) => r.resource === first.resource)) {
     const whole = candidate.group ? `${candidate.resource}.${candidate.group}` : candidate.resource
     if (candidate.group !== '' && (trimmed === whole || trimmed.startsWith(`${whole}.`))) return { resource: candidate, path: trimmed.slice(whole.length + 1).split('.').filter((p) => p !== '') }

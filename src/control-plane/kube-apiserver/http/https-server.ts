@@ -54,6 +54,7 @@ export interface HttpResponse extends Writable {
 
 const maxBodyBytes = 3 * 1024 * 1024
 const maxHeaderBytes = 1024 * 1024
+const maxHeaders = 16_384
 const maxStreams = 250
 const sessionMemoryMb = 512
 const handshakeTimeoutMs = 10_000
@@ -74,11 +75,11 @@ export async function startHttpsServer(options: HttpsServerOptions, listen: List
   const listener = createSecureServer({
     cert: options.tls.certificate, key: options.tls.key, allowHTTP1: true, requestCert: options.clientCa !== undefined || options.requestHeaderCa !== undefined, rejectUnauthorized: false, minVersion: 'TLSv1.2', handshakeTimeout: handshakeTimeoutMs,
     ...((options.clientCa ?? options.requestHeaderCa) !== undefined && { ca: [options.clientCa, options.requestHeaderCa].filter((pem) => pem !== undefined) }),
-    maxHeaderListPairs: 16_384, maxSessionMemory: sessionMemoryMb, maxSettings: 32, maxSessionInvalidFrames: 100, maxSessionRejectedStreams: 100,
+    maxHeaderListPairs: maxHeaders, maxSessionMemory: sessionMemoryMb, maxSettings: 32, maxSessionInvalidFrames: 100, maxSessionRejectedStreams: 100,
     settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderBytes, initialWindowSize: 1024 * 1024, enablePush: false },
   })
-  // Go takes 1 MiB of headers and keeps idle connections for 90 s; the HTTP/1 side reads these properties.
-  Object.assign(listener, { maxHeaderSize: maxHeaderBytes, keepAliveTimeout: idleTimeoutMs })
+  // Go takes 1 MiB of headers, any number of them, and keeps idle connections for 90 s; the HTTP/1 side reads these properties.
+  Object.assign(listener, { maxHeaderSize: maxHeaderBytes, maxHeadersCount: maxHeaders, keepAliveTimeout: idleTimeoutMs })
   const quiet = (): void => { /* the connection is gone; whoever waits for it hears of its close */ }
   listener.on('error', (error: Error) => { context.logger.error('HTTPS server', error) })
   listener.on('tlsClientError', (_error: Error, socket: TLSSocket) => { socket.destroy() })

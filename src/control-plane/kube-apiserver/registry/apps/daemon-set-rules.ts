@@ -7,7 +7,7 @@ import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
 import { validatePodTemplateSpec } from '../core/pod/validate-pod.ts'
 import type { KindRules } from '../generic-strategy.ts'
-import { goDeploymentStrategy } from '../go-structs.ts'
+import { goDeploymentStrategy, goMap, goSelector } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { validateImmutable, validateNonNegative } from '../validate-object-meta.ts'
 import { magnitudeOf, validateAtMostHundredPercent, validatePositiveIntOrPercent } from '../validation/int-or-percent.ts'
@@ -44,7 +44,7 @@ function validateSpec(spec: Draft<DaemonSetSpec>, old: Draft<DaemonSetSpec> | un
   const before = errors.length
   validateLabelSelector(spec.selector, 'spec.selector', errors)
   if (errors.length === before && (!spec.selector || !selectorMatches(spec.selector, template.metadata?.labels))) {
-    errors.push(fieldInvalid('spec.template.metadata.labels', template.metadata?.labels, '`selector` does not match template `labels`'))
+    errors.push(fieldInvalid('spec.template.metadata.labels', goMap(template.metadata?.labels), '`selector` does not match template `labels`'))
   }
   if (spec.selector && isEmptySelector(spec.selector)) errors.push(fieldInvalid('spec.selector', spec.selector, 'empty selector is invalid for daemonset'))
   validatePodTemplateSpec(template, 'spec.template', errors, templateOptions(old?.template))
@@ -68,7 +68,7 @@ export const daemonSetRules: KindRules<DaemonSet> = {
   validate: (set, errors, _context, old) => validateSpec(set.spec ?? {}, old?.spec, errors),
   validateUpdate(set, old, errors) {
     validateSpec(set.spec ?? {}, old.spec, errors)
-    validateImmutable(set.spec?.selector, old.spec?.selector, 'spec.selector', errors)
+    validateImmutable(goSelector(set.spec?.selector), goSelector(old.spec?.selector), 'spec.selector', errors)
   },
   validateStatus({ status }, old, errors) {
     validateCounts(status, [

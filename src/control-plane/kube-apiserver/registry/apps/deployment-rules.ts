@@ -5,7 +5,7 @@ import { fieldForbidden, fieldInvalid, fieldRequired, fieldNotSupported } from '
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
-import { goDeploymentStrategy } from '../go-structs.ts'
+import { goDeploymentStrategy, goSelector } from '../go-structs.ts'
 import { statusOnly } from '../generic-strategy.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { semanticEqual } from '../semantic-equal.ts'
@@ -74,7 +74,7 @@ export const deploymentRules: KindRules<Deployment> = {
   validate: (deployment, errors) => validateSpec(deployment.spec ?? {}, undefined, errors),
   validateUpdate(deployment, old, errors) {
     validateSpec(deployment.spec ?? {}, old.spec, errors)
-    validateImmutable(deployment.spec?.selector, old.spec?.selector, 'spec.selector', errors)
+    validateImmutable(goSelector(deployment.spec?.selector), goSelector(old.spec?.selector), 'spec.selector', errors)
   },
   prepareStatus(deployment, old) {
     const next = statusOnly(deployment, old)

@@ -5,6 +5,7 @@ import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goSelector } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { validateImmutable, validateNonNegative } from '../validate-object-meta.ts'
 import { validateAtMost, validateCounts } from './validate-replica-counts.ts'
@@ -35,7 +36,7 @@ export const replicaSetRules: KindRules<ReplicaSet> = {
   validate: (set, errors, _context, old) => validateSpec(set.spec ?? {}, old?.spec, errors),
   validateUpdate(set, old, errors) {
     validateSpec(set.spec ?? {}, old.spec, errors)
-    validateImmutable(set.spec?.selector, old.spec?.selector, 'spec.selector', errors)
+    validateImmutable(goSelector(set.spec?.selector), goSelector(old.spec?.selector), 'spec.selector', errors)
   },
   validateStatus: ({ status }, _old, errors) => validateReplicaCounts(status, errors, ['terminatingReplicas']),
   warnings: (set, old) => set.spec?.template && (!old || !semanticEqual(set.spec.template, old.spec?.template))

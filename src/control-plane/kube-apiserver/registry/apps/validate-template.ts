@@ -5,6 +5,7 @@ import type { PodTemplateSpec } from '../../../../lib/api/generated/types/core-v
 import type { LabelSelector } from '../../../../lib/api/generated/types/meta-v1.ts'
 import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
+import { goMap, goSelector } from '../go-structs.ts'
 import { optionsFor, strictTemplateOptions } from '../core/pod/pod-validation-options.ts'
 import type { PodValidationOptions } from '../core/pod/pod-validation-options.ts'
 import { validatePodTemplateSpec } from '../core/pod/validate-pod.ts'
@@ -21,14 +22,14 @@ export function validateSelector(selector: Draft<LabelSelector> | undefined, kin
   validateLabelSelector(selector, 'spec.selector', errors)
   const wrong = errors.length > before
   if (isEmptySelector(selector)) errors.push(fieldInvalid('spec.selector', selector, `empty selector is invalid for ${kind}`))
-  if (wrong) errors.push(fieldInvalid('spec.selector', selector, detail))
+  if (wrong) errors.push(fieldInvalid('spec.selector', goSelector(selector), detail))
   return !wrong
 }
 
 export function validateSelected(template: Template, selector: Draft<LabelSelector> | undefined, path: string, errors: FieldError[]): void {
   const labels = template?.metadata?.labels
   // An absent selector picks nothing, an empty one is complained about elsewhere.
-  if (!selector || (!isEmptySelector(selector) && !selectorMatches(selector, labels))) errors.push(fieldInvalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'))
+  if (!selector || (!isEmptySelector(selector) && !selectorMatches(selector, labels))) errors.push(fieldInvalid(`${path}.metadata.labels`, goMap(labels), '`selector` does not match template `labels`'))
 }
 
 /** For ReplicaSets, Deployments and ReplicationControllers. */

@@ -7,6 +7,7 @@ import { isDns1123Label } from '../../../../lib/apimachinery/validation.ts'
 import { defaultPodTemplate } from '../core/pod/default-pod-spec.ts'
 import { podWarnings } from '../core/pod/pod-warnings.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goMap, goSelector } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { fieldIsImmutable, validateImmutable } from '../validate-object-meta.ts'
 import { hasInvalidLabelValue, selectorMatches, validateLabelSelector } from '../validation/label-selector.ts'
@@ -76,9 +77,9 @@ function validateGeneratedSelector(job: Draft<Job>, old: Draft<Job> | undefined,
   for (const [label, value] of Object.entries(expected)) {
     const actual = labels?.[label]
     if (actual === undefined) errors.push(fieldRequired(`spec.template.metadata.labels[${label}]`, `must be '${value}'`))
-    else if (actual !== value) errors.push(fieldInvalid(`spec.template.metadata.labels[${label}]`, labels, `must be '${value}'`))
+    else if (actual !== value) errors.push(fieldInvalid(`spec.template.metadata.labels[${label}]`, goMap(labels), `must be '${value}'`))
   }
-  if (!selectorMatches(spec.selector, expected)) errors.push(fieldInvalid('spec.selector', spec.selector, '`selector` not auto-generated'))
+  if (!selectorMatches(spec.selector, expected)) errors.push(fieldInvalid('spec.selector', goSelector(spec.selector), '`selector` not auto-generated'))
 }
 
 function validateWholeSpec(spec: Draft<JobSpec>, old: Draft<JobSpec> | undefined, errors: FieldError[]): void {
@@ -89,7 +90,7 @@ function validateWholeSpec(spec: Draft<JobSpec>, old: Draft<JobSpec> | undefined
   const labels = spec.template?.metadata?.labels
   const unread = spec.selector && errors.length > before
   if (!unread && (!spec.selector || !selectorMatches(spec.selector, labels))) {
-    errors.push(fieldInvalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'))
+    errors.push(fieldInvalid('spec.template.metadata.labels', goMap(labels), '`selector` does not match template `labels`'))
   }
 }
 
@@ -104,7 +105,7 @@ function validateUpdate(job: Job, old: Job, errors: FieldError[]): void {
   const { spec } = job
   validateWholeSpec(spec ?? {}, old.spec, errors)
   validateCompletions(spec ?? {}, old.spec ?? {}, errors)
-  validateImmutable(spec?.selector, old.spec?.selector, 'spec.selector', errors)
+  validateImmutable(goSelector(spec?.selector), goSelector(old.spec?.selector), 'spec.selector', errors)
   // Before a suspended job starts, the scheduling of its pods may still be changed.
   const waiting = old.spec?.suspend === true && !old.status?.startTime
   const compared = waiting ? withoutScheduling : (template: Draft<JobSpec>['template']): unknown => template

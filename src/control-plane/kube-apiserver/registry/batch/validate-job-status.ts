@@ -68,7 +68,7 @@ export function validateJobStatus(job: Draft<Job>, old: Draft<Job>, errors: Fiel
   if ((finishChanged || status.terminating !== before.terminating) && (status.terminating ?? 0) > 0 && finished) {
     errors.push(fieldInvalid('status.terminating', status.terminating, 'terminating>0 is invalid for finished job'))
   }
-  if ((status.ready !== before.ready || status.active !== before.active) && (status.ready ?? 0) > (status.active ?? 0)) {
+  if ((status.ready !== before.ready || status.active !== before.active) && status.ready !== undefined && status.ready > (status.active ?? 0)) {
     errors.push(fieldInvalid('status.ready', status.ready, 'cannot set more ready pods than active'))
   }
   if (criteriaMet && failed) conditions('cannot set SuccessCriteriaMet=True and Failed=true conditions')

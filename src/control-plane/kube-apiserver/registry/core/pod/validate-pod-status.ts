@@ -3,6 +3,7 @@ import type { Draft } from '../../../../../lib/base/json.ts'
 import type { ContainerStatus, HostIP, Pod, PodIP, PodSpec } from '../../../../../lib/api/generated/types/core-v1.ts'
 import { fieldDuplicate, fieldForbidden, fieldInvalid } from '../../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../../lib/apimachinery/field-error.ts'
+import { goAddress } from '../../go-structs.ts'
 import { isDns1123Subdomain, isQualifiedName, isValidUserId } from '../../../../../lib/apimachinery/validation.ts'
 import { pushInvalid, validateImmutable } from '../../validate-object-meta.ts'
 import { isDualStack, validateLegacyIp } from '../../validation/addresses.ts'
@@ -69,8 +70,8 @@ function validateAddresses(addresses: readonly Draft<PodIP | HostIP>[] | undefin
   addresses.forEach((address, i) => validateLegacyIp(address.ip ?? '', `${path}[${i}]`, errors))
   if (addresses.length < 2) return
   const texts = addresses.map((address) => address.ip ?? '')
-  if (!isDualStack(texts) || texts.length > 2) errors.push(fieldInvalid(path, addresses, 'may specify no more than one IP for each IP family'))
-  texts.forEach((text, i) => { if (texts.indexOf(text) < i) errors.push(fieldDuplicate(`${path}[${i}]`, addresses[i])) })
+  if (!isDualStack(texts) || texts.length > 2) errors.push(fieldInvalid(path, addresses.map(goAddress), 'may specify no more than one IP for each IP family'))
+  texts.forEach((text, i) => { if (texts.indexOf(text) < i) errors.push(fieldDuplicate(`${path}[${i}]`, goAddress(addresses[i]))) })
 }
 
 function validateUsers(statuses: Statuses, spec: Draft<PodSpec>, path: string, errors: FieldError[]): void {

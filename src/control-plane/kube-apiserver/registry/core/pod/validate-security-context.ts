@@ -3,6 +3,7 @@ import type { Draft } from '../../../../../lib/base/json.ts'
 import type { AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, WindowsSecurityContextOptions } from '../../../../../lib/api/generated/types/core-v1.ts'
 import { fieldDuplicate, fieldInvalid, fieldNotSupported, fieldRequired, fieldTooLong } from '../../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../../lib/apimachinery/field-error.ts'
+import { goProfile, goSecurityContext } from '../../go-structs.ts'
 import { isDns1123Subdomain, isValidUserId } from '../../../../../lib/apimachinery/validation.ts'
 import { byteLength } from '../../byte-length.ts'
 import { pushInvalid } from '../../validate-object-meta.ts'
@@ -26,7 +27,7 @@ function validateSeccomp(profile: Draft<SeccompProfile> | undefined, path: strin
   if (!profile.type) errors.push(fieldRequired(`${path}.type`, 'type is required when seccompProfile is set'))
   else if (!profileTypes.includes(profile.type)) errors.push(fieldNotSupported(`${path}.type`, profile.type, profileTypes))
   if (profile.type !== 'Localhost') {
-    if (profile.localhostProfile !== undefined) errors.push(fieldInvalid(`${path}.localhostProfile`, profile, 'can only be set when seccomp type is Localhost'))
+    if (profile.localhostProfile !== undefined) errors.push(fieldInvalid(`${path}.localhostProfile`, goProfile(profile), 'can only be set when seccomp type is Localhost'))
   } else if (profile.localhostProfile === undefined) {
     errors.push(fieldRequired(`${path}.localhostProfile`, 'must be set when seccomp type is Localhost'))
   } else {
@@ -131,9 +132,9 @@ export function validateSecurityContext(context: Draft<SecurityContext> | undefi
   }
   validateSeccomp(context.seccompProfile, `${path}.seccompProfile`, errors)
   if (context.allowPrivilegeEscalation === false) {
-    if (context.privileged) errors.push(fieldInvalid(path, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'))
+    if (context.privileged) errors.push(fieldInvalid(path, goSecurityContext(context), 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'))
     for (const capability of context.capabilities?.add ?? []) {
-      if (capability === 'CAP_SYS_ADMIN') errors.push(fieldInvalid(path, context, 'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN'))
+      if (capability === 'CAP_SYS_ADMIN') errors.push(fieldInvalid(path, goSecurityContext(context), 'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN'))
     }
   }
   validateWindowsOptions(context.windowsOptions, `${path}.windowsOptions`, errors)
