@@ -3,7 +3,7 @@
 // Rule it keeps: the host's own rules are never touched. What is added stands in a bridge, namespaces and one nftables table of our own name,
 // so that taking it away is complete.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { runCommand, tryCommand } from './run-command.ts'
+import { CommandError, runCommand, runSuccessfully } from '../../lib/async/run-command.ts'
 
 export interface ClusterNetwork {
   /** At most 15 characters, as the kernel wants. */
@@ -32,16 +32,32 @@ export const namespaceName = (clusterName: string, node: string): string => `${c
 /** Makes the bridge, and lets what is behind it reach the outside through the host. */
 export async function createBridge(network: ClusterNetwork): Promise<void> {
   const batch = [`link add ${network.bridge} type bridge`, `addr add ${hostAddress(network)}/24 dev ${network.bridge}`, `link set ${network.bridge} up`]
-  await runCommand('ip', ['-batch', '-'], `${batch.join('\n')}\n`)
+  await runIpBatch([], batch)
   const rules = [
     `table ip ${network.bridge} {`,
     ` chain postrouting { type nat hook postrouting priority 100; ip saddr { ${network.nodePrefix}.0/24, ${network.podCidr} } oifname != "${network.bridge}" masquerade; }`,
-    ` chain forward { type filter hook forward priority -10; iifname "${network.bridge}" accept; oifname "${network.bridge}" accept; }`,
+    // What a node sends back untranslated belongs to no Service: refused here, else it would go round until its time to live is over.
+    ` chain forward { type filter hook forward priority -10; iifname "${network.bridge}" ip daddr ${network.serviceCidr} reject; iifname "${network.bridge}" accept; oifname "${network.bridge}" accept; }`,
     '}',
   ]
   // Without nftables pods still reach each other and the host, only not the world outside.
-  const { code } = await tryCommand('nft', ['-f', '-'], `${rules.join('\n')}\n`)
+  const code = await tryCommand('nft', ['-f', '-'], `${rules.join('\n')}\n`)
   if (code === 0) enableForwarding()
+}
+
+/** One call of `ip` for several commands. */
+async function runIpBatch(options: readonly string[], commands: readonly string[]): Promise<void> {
+  await runSuccessfully('ip', [...options, '-batch', '-'], { input: `${commands.join('\n')}\n` })
+}
+
+/** The exit code; 127 when the program isn't there. */
+async function tryCommand(command: string, args: readonly string[], input = ''): Promise<number> {
+  try {
+    return (await runCommand(command, args, { input })).code
+  } catch (error) {
+    if (error instanceof CommandError) return error.code
+    throw error
+  }
 }
 
 const forwardingPath = '/proc/sys/net/ipv4/ip_forward'
@@ -58,28 +74,28 @@ export function isForwardingEnabled(): boolean {
 export async function createNodeNetwork(network: ClusterNetwork, clusterName: string, node: string, index: number): Promise<void> {
   const namespace = namespaceName(clusterName, node)
   const cable = cableName(network, index)
-  await runCommand('ip', ['-batch', '-'], [
+  await runIpBatch([], [
     `netns add ${namespace}`,
     `link add ${cable} type veth peer name eth0 netns ${namespace}`,
     `link set ${cable} master ${network.bridge} up`,
-  ].join('\n') + '\n')
-  await runCommand('ip', ['-netns', namespace, '-batch', '-'], [
+  ])
+  await runIpBatch(['-netns', namespace], [
     'link set lo up', `addr add ${nodeAddress(network, index)}/24 dev eth0`, 'link set eth0 up', `route add default via ${hostAddress(network)}`,
-  ].join('\n') + '\n')
+  ])
 }
 
 export const cableName = (network: ClusterNetwork, index: number): string => `${network.bridge.slice(0, 9)}v${index}`
 
 /** Sends the Service range to the first node, whose rules know every Service. */
 export async function routeServices(network: ClusterNetwork): Promise<void> {
-  await runCommand('ip', ['route', 'replace', network.serviceCidr, 'via', nodeAddress(network, 0)])
+  await runSuccessfully('ip', ['route', 'replace', network.serviceCidr, 'via', nodeAddress(network, 0)])
 }
 
 /** Sends one node's pod range to it, from the host and from the other nodes. */
 export async function routePods(network: ClusterNetwork, clusterName: string, podCidr: string, index: number, nodes: readonly string[]): Promise<void> {
   const via = nodeAddress(network, index)
-  await runCommand('ip', ['route', 'replace', podCidr, 'via', via])
-  await Promise.all(nodes.map((node, i) => (i === index ? undefined : runCommand('ip', ['-netns', namespaceName(clusterName, node), 'route', 'replace', podCidr, 'via', via]))))
+  await runSuccessfully('ip', ['route', 'replace', podCidr, 'via', via])
+  await Promise.all(nodes.map((node, i) => (i === index ? undefined : runSuccessfully('ip', ['-netns', namespaceName(clusterName, node), 'route', 'replace', podCidr, 'via', via]))))
 }
 
 /** Takes everything away again; what isn't there is passed over. */

@@ -2,7 +2,7 @@
 // manager when we are root, named with the exact command when we aren't.
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
-import { tryCommand } from './run-command.ts'
+import { runCommand } from '../../lib/async/run-command.ts'
 
 interface HostProgram {
   readonly programs: readonly string[]
@@ -62,12 +62,12 @@ export function findMissingPackages(): MissingPackages {
 export async function installPackages(missing: MissingPackages): Promise<string | undefined> {
   const [manager, ...args] = missing.command ?? []
   if (!manager) return 'no known package manager (apt-get, dnf, apk, pacman, zypper) was found'
-  process.env['DEBIAN_FRONTEND'] = 'noninteractive'
-  let result = await tryCommand(manager, args)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  let result = await runCommand(manager, args, { env })
   if (result.code !== 0 && manager === 'apt-get') {
     // A fresh machine has no package lists yet.
-    await tryCommand('apt-get', ['update'])
-    result = await tryCommand(manager, args)
+    await runCommand('apt-get', ['update'], { env })
+    result = await runCommand(manager, args, { env })
   }
   if (result.code === 0) return undefined
   return `${missing.command?.join(' ')} failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`

@@ -2,7 +2,7 @@
 // containers and their mounts are still there. And the end of a node: every process in it, its cgroups, its pins.
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { runCommand, tryCommand } from './run-command.ts'
+import { runCommand, runSuccessfully } from '../../lib/async/run-command.ts'
 
 /**
  * Enters the node's own control group in every hierarchy (making it first, with cpusets copied down, because v1 starts them empty), then
@@ -42,10 +42,10 @@ export async function createNodeNamespaces(pins: NodePins, runDir: string, dataD
   mkdirSync(folder, { recursive: true })
   mkdirSync(dataDir, { recursive: true })
   // The pins must not propagate into the namespace that they pin.
-  await runCommand('mount', ['--bind', folder, folder])
-  await runCommand('mount', ['--make-private', folder])
+  await runSuccessfully('mount', ['--bind', folder, folder])
+  await runSuccessfully('mount', ['--make-private', folder])
   for (const pin of [pins.mount, pins.cgroup]) writeFileSync(pin, '')
-  await runCommand('sh', ['-ec', enterCgroupScript, 'sh', cgroup, '', 'unshare', `--mount=${pins.mount}`, `--cgroup=${pins.cgroup}`, '--propagation', 'private', '--', 'sh', '-ec', prepareScript, 'sh', runDir, dataDir])
+  await runSuccessfully('sh', ['-ec', enterCgroupScript, 'sh', cgroup, '', 'unshare', `--mount=${pins.mount}`, `--cgroup=${pins.cgroup}`, '--propagation', 'private', '--', 'sh', '-ec', prepareScript, 'sh', runDir, dataDir])
 }
 
 export interface NodePins {
@@ -72,7 +72,7 @@ export async function killNodeProcesses(networkNamespace: string, mountPin: stri
         continue // it ended between the look and the kill
       }
     }
-    await tryCommand('sleep', ['0.02'])
+    await runCommand('sleep', ['0.02'])
   }
 }
 
@@ -139,8 +139,8 @@ export function removeCgroups(cgroup: string): void {
 
 /** Lets go of the pinned namespaces and removes the node's folder under /run. */
 export async function removeNodeNamespaces(mountPin: string, runDir: string): Promise<void> {
-  await tryCommand('umount', [mountPin])
-  await tryCommand('umount', [join(dirname(mountPin), 'cgroup')])
-  await tryCommand('umount', ['-l', dirname(mountPin)])
+  await runCommand('umount', [mountPin])
+  await runCommand('umount', [join(dirname(mountPin), 'cgroup')])
+  await runCommand('umount', ['-l', dirname(mountPin)])
   rmSync(runDir, { recursive: true, force: true })
 }

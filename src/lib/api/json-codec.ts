@@ -66,6 +66,8 @@ class DecodeFailure extends Error {
 
 function describe(value: JsonValue): string {
   if (Array.isArray(value)) return 'array'
+  // YAML's integers may be larger than a number holds.
+  if (typeof value === 'bigint') return `number ${value}`
   return typeof value === 'boolean' ? 'bool' : typeof value
 }
 

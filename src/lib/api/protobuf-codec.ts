@@ -87,6 +87,7 @@ export interface ProtobufEnvelope {
 /** Opens an envelope. @throws ProtobufError */
 export function decodeProtobufEnvelope(bytes: Uint8Array): ProtobufEnvelope {
   if (!hasProtobufPrefix(bytes)) throw new ProtobufError('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]')
+  if (bytes.length === prefix.length) throw new ProtobufError('empty body')
   return guarded(() => {
     const reader = new WireReader(bytes, prefix.length)
     let apiVersion = ''
@@ -129,7 +130,7 @@ function guarded<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {
-    if (error instanceof WireError) throw new ProtobufError(`proto: ${error.message}`, { cause: error })
+    if (error instanceof WireError) throw new ProtobufError(error.message === 'unexpected EOF' ? error.message : `proto: ${error.message}`, { cause: error })
     throw error
   }
 }

@@ -56,7 +56,7 @@ function retainKeys(out: Draft, patch: Draft, options: MergeOptions): void {
   const retained = new Set<JsonValue>(keys as readonly JsonValue[]) // cast: checked above
   for (const key in patch) {
     if (patch[key] === null || key.startsWith(deleteFromPrimitiveListPrefix) || key.startsWith(setElementOrderPrefix)) continue
-    if (!retained.has(key)) throw new PatchError('BadRequest', badRetainKeys)
+    if (!retained.has(key)) throw new PatchError('Invalid', "the patch holds fields that $retainKeys doesn't name")
   }
   for (const key of Object.keys(out)) if (!retained.has(key)) delete out[key]
 }

@@ -18,7 +18,7 @@ test('duplicates are named by path and the last one counts', () => {
 })
 
 test('limits', () => {
-  assert.deepEqual(parseJsonText(`${'['.repeat(10_000)}${']'.repeat(10_000)}`), { ok: false, reason: 'tooDeep', error: 'exceeded max depth' })
+  assert.deepEqual(parseJsonText(`${'['.repeat(10_000)}${']'.repeat(10_000)}`), { ok: false, reason: 'tooDeep', error: "invalid character '[' exceeded max depth" })
   assert.equal(parseJsonText('{"a":1,"b":2,"c":3}', { maxKeys: 2 }).ok, false)
   assert.equal(parseJsonText('[[1]]', { maxDepth: 2 }).ok, true)
 })

@@ -118,13 +118,13 @@ export function newInvalid(kind: string, group: string, name: string, errors: re
   const texts = [...new Set(errors.map((error) => `${error.field}: ${error.body}`))]
   const why = texts.length === 0 ? '' : texts.length === 1 ? `: ${texts[0]}` : `: [${texts.join(', ')}]`
   return failure(422, 'Invalid', `${qualified(group, kind)} ${quoted(name)} is invalid${why}`, {
-    ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), kind,
+    ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), ...(kind === '' ? {} : { kind }),
     ...(errors.length === 0 ? {} : { causes: errors.map((error) => ({ reason: causeReason(error), message: error.body, field: error.field })) }),
   })
 }
 
-/** A patch that can't be carried out: what a failing `test` operation gives. */
-export function newGenericInvalid(why: string): Status { return failure(422, 'Invalid', why, {}) }
+/** A patch that can't be carried out: what a failing `test` operation gives. The original says no more than this, and clients print it. */
+export const newGenericInvalid = (): Status => failure(422, 'Invalid', 'the server rejected our request due to an error in our request', {})
 
 export function newTooManyRequests(message: string, retryAfterSeconds: number, causes: readonly StatusCause[] = []): Status {
   return failure(429, 'TooManyRequests', message, { ...(causes.length > 0 ? { causes } : {}), ...retryAfter(retryAfterSeconds) })

@@ -1,5 +1,6 @@
 // Runs iptables and conntrack: the one place where rules leave the process. Rules go in by standard input, never through a shell.
-import { spawn } from 'node:child_process'
+import { CommandError, runCommand } from '../../lib/async/run-command.ts'
+import type { CommandResult } from '../../lib/async/run-command.ts'
 
 export interface IptablesRunner {
   /** Feeds `iptables-restore --noflush`; resolves to an error text or undefined. */
@@ -12,24 +13,17 @@ export interface IptablesRunner {
   conntrack(args: readonly string[]): Promise<void>
 }
 
-interface Finished {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
+/** Ten thousand Services make about 20 MB of rules. */
+const mostRuleBytes = 256 * 2 ** 20
 
-function run(command: string, args: readonly string[], input = ''): Promise<Finished> {
-  return new Promise((resolve) => {
-    const child = spawn(command, [...args], { stdio: ['pipe', 'pipe', 'pipe'] })
-    const out: Buffer[] = []
-    let stderr = ''
-    child.stdout.on('data', (piece: Buffer) => out.push(piece))
-    child.stderr.on('data', (piece: Buffer) => { stderr += piece.toString() })
-    child.stdin.on('error', () => {})
-    child.on('error', (error) => resolve({ code: 127, stdout: '', stderr: error.message }))
-    child.on('close', (code) => resolve({ code: code ?? 128, stdout: Buffer.concat(out).toString(), stderr }))
-    child.stdin.end(input)
-  })
+/** What ran, also when the program isn't there: exit code 127. */
+async function run(command: string, args: readonly string[], input = ''): Promise<CommandResult> {
+  try {
+    return await runCommand(command, args, { input, maxOutputBytes: mostRuleBytes })
+  } catch (error) {
+    if (error instanceof CommandError) return { code: error.code, stdout: '', stderr: error.stderr }
+    throw error
+  }
 }
 
 export function createIptablesRunner(): IptablesRunner {

@@ -32,7 +32,7 @@ export const internalError = (message: string): ApiError => refuse(statuses.newI
 export const serviceUnavailable = (message: string): ApiError => refuse(statuses.newServiceUnavailable(message))
 export const timedOut = (message: string): ApiError => refuse(statuses.newTimeout(message))
 /** A patch that can't be applied to the object as it is. */
-export const unprocessable = (message: string): ApiError => refuse(statuses.newGenericInvalid(message))
+export const unprocessable = (): ApiError => refuse(statuses.newGenericInvalid())
 export const resourceVersionTooLarge = (wanted: number, current: number): ApiError => refuse(statuses.newTooLargeResourceVersion(wanted, current))
 
 /** `causes` lets programs tell one refusal from another (NamespaceTerminating). */

@@ -108,7 +108,8 @@ function unreadableIdentity(object: JsonObject): string | undefined {
   return typeof apiVersion === 'string' && apiVersion.split('/').length > 2 ? `unexpected GroupVersion string: ${apiVersion}` : undefined
 }
 
-function readYaml(bytes: Uint8Array, refuse: (why: string) => Error): ReturnType<typeof parseYamlBody> {
+/** @throws what `refuse` makes */
+export function readYaml(bytes: Uint8Array, refuse: (why: string) => Error): ReturnType<typeof parseYamlBody> {
   try { return parseYamlBody(Buffer.from(bytes).toString('utf8')) } catch (error) {
     if (error instanceof YamlError) throw refuse(error.message)
     throw error
@@ -125,13 +126,20 @@ export function parseYaml(bytes: Uint8Array, refuse: (why: string) => Error): Js
 
 /** apiVersion and kind may be left out; given, they must be the endpoint's. */
 function checkIdentity(expected: ExpectedType, object: JsonObject): void {
+  const why = wrongIdentity(expected, object)
+  if (why !== undefined) throw cannotBeHandled(expected, object, why)
+  const { apiVersion } = object
+  if (typeof apiVersion === 'string' && apiVersion !== '' && apiVersion !== expected.apiVersion) throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${expected.apiVersion})`)
+}
+
+/** Why an object of this apiVersion and kind can't become the expected one; undefined: it can. */
+export function wrongIdentity(expected: ExpectedType, object: JsonObject): string | undefined {
   const apiVersion = typeof object['apiVersion'] === 'string' && object['apiVersion'] !== '' ? object['apiVersion'] : expected.apiVersion
   const kind = typeof object['kind'] === 'string' && object['kind'] !== '' ? object['kind'] : expected.kind
-  if (kind === expected.kind && apiVersion === expected.apiVersion) return
+  if (kind === expected.kind && apiVersion === expected.apiVersion) return undefined
   const { group, version } = splitApiVersion(apiVersion)
-  if (!isRegistered(group, version, kind)) throw cannotBeHandled(expected, object, `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`)
-  if (kind !== expected.kind) throw cannotBeHandled(expected, object, `converting (${version}.${kind}) to (${internalPackage(expected.apiVersion)}.${expected.kind}): unknown conversion`)
-  throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${expected.apiVersion})`)
+  if (!isRegistered(group, version, kind)) return `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`
+  return kind === expected.kind ? undefined : `converting (${version}.${kind}) to (${internalPackage(expected.apiVersion)}.${expected.kind}): unknown conversion`
 }
 
 function isRegistered(group: string, version: string, kind: string): boolean {
@@ -153,7 +161,8 @@ export function cannotBeHandled(expected: ExpectedType, object: JsonObject, why:
   return badRequest(`${kind} in version ${JSON.stringify(apiVersion.split('/').at(-1))} cannot be handled as a ${expected.kind}: ${why}`)
 }
 
-function summarize(bytes: Uint8Array): string {
+/** The beginning of a body for a message: text when it looks like an object, else hexadecimal. */
+export function summarize(bytes: Uint8Array): string {
   if (bytes.length === 0) return '<empty>'
   const head = Buffer.from(bytes.subarray(0, 30))
   return `${bytes[0] === 0x7b ? head.toString('utf8') : head.toString('hex')}${bytes.length > 30 ? ' ...' : ''}`

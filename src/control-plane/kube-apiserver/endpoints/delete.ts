@@ -98,7 +98,8 @@ function apiVersionIn(body: Awaited<ReturnType<ApiCall['readBody']>>): string {
   if (hasProtobufPrefix(body.bytes)) {
     try { return decodeProtobufEnvelope(body.bytes).apiVersion || 'v1' } catch { return 'v1' }
   }
-  const match = /"apiVersion"\s*:\s*"([^"\\]{1,100})"/.exec(Buffer.from(body.bytes.subarray(0, 4096)).toString('latin1'))
+  const text = Buffer.from(body.bytes.subarray(0, 4096)).toString('latin1')
+  const match = body.mediaType === 'application/yaml' ? /^\s*["']?apiVersion["']?\s*:\s*["']?([^\s"'#,}]{1,100})/m.exec(text) : /"apiVersion"\s*:\s*"([^"\\]{1,100})"/.exec(text)
   return match?.[1] ?? 'v1'
 }
 

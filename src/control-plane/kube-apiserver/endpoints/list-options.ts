@@ -90,7 +90,7 @@ function parseSelectors(query: URLSearchParams, strategy: ResourceStrategy): Pic
   const labelText = query.get('labelSelector') ?? ''
   const fieldText = query.get('fieldSelector') ?? ''
   const labels = parseLabelSelector(labelText)
-  if (!labels.ok) throw badRequest(`unable to parse requirement: ${labels.error}`.replace(/^unable to parse requirement: unable to parse requirement/, 'unable to parse requirement'))
+  if (!labels.ok) throw badRequest(labels.error)
   const fields = parseFieldSelector(fieldText)
   if (!fields.ok) throw badRequest(fields.error)
   const { selector } = fields

@@ -30,7 +30,7 @@ export function applyPatch(type: PatchType, patch: PatchDocument, object: JsonOb
       case 'BadRequest': throw badRequest(error.message)
       case 'RequestEntityTooLarge': throw entityTooLarge(error.message)
       case 'Conflict': throw refuse(newConflict({ group: '', resource: '' }, '', error.message))
-      case 'Invalid': throw unprocessable(error.message)
+      case 'Invalid': throw unprocessable()
     }
   }
 }

@@ -3,6 +3,7 @@
 //
 // Rules it keeps: a write happens only if the object still is what the decision was made on (mod revision compared in the transaction); a decision
 // made on cached state that fails is made once more on fresh state before the failure counts; an update that changes no byte writes nothing.
+import { deepEqual } from '../../../lib/apimachinery/equality.ts'
 import { ApiError } from '../../../lib/client/api-error.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
 import { EtcdError } from '../../../lib/etcd-client/etcd-client.ts'
@@ -165,7 +166,7 @@ export class ResourceStore {
       const etcdKey = this.etcdKey(key)
       const unchanged = decision.type === 'keep'
       const encoded = decision.type === 'put' ? encodeForStorage(decision.object) : undefined
-      if (unchanged || (current && encoded && Buffer.compare(encoded.value, current.value) === 0)) {
+      if (unchanged || (current && encoded && decision.type === 'put' && isSame(encoded.value, decision.object, current))) {
         if (!current) throw notFound(this.resource, name)
         if (fresh) return { object: current, outcome: 'unchanged' }
         const newest = await this.get(key, signal)
@@ -228,3 +229,11 @@ export class ResourceStore {
 }
 
 const healthKey = Buffer.from('/registry/health')
+
+/** Nothing would change: the same bytes, or the same values with their keys in another order. */
+function isSame(bytes: Uint8Array, object: ApiObject, current: StoredObject): boolean {
+  if (bytes.length !== current.value.length) return false
+  if (Buffer.compare(bytes, current.value) === 0) return true
+  const bare = (of: ApiObject): unknown => ({ ...of, metadata: { ...of.metadata, resourceVersion: undefined } })
+  return deepEqual(bare(object), bare(current.object))
+}

@@ -101,7 +101,7 @@ export function applyServerSide(options: ApplyOptions): ApplyResult {
   } catch (error) {
     if (!(error instanceof TypedValueError)) throw error
     const metadata = metadataOf(applied)
-    return { ok: false, status: newBadRequest(`failed to create typed patch object (${String(metadata['namespace'] ?? '')}/${String(metadata['name'] ?? '')}; ${apiVersion}, Kind=${String(applied['kind'] ?? '')}): ${error.message}`) }
+    return { ok: false, status: newBadRequest(`failed to create typed patch object (${String(metadata['namespace'] ?? '')}/${String(metadata['name'] ?? '')}; ${apiVersion.includes('/') ? '' : '/'}${apiVersion}, Kind=${String(applied['kind'] ?? '')}): ${error.message}`) }
   }
   const live = withoutManagedFields(options.live ?? { ...zeroMessage(options.typeId), apiVersion, kind: applied['kind'] ?? '' } as JsonObject) // cast: the zero object is plain JSON
   let managers: Managers = decodeManagers(options.live === undefined ? undefined : metadataOf(options.live)['managedFields']) ?? new Map()

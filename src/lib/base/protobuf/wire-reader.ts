@@ -29,7 +29,7 @@ export class WireReader {
   }
 
   #byte(): number {
-    if (this.#position >= this.#end) throw new WireError('unexpected end of message')
+    if (this.#position >= this.#end) throw new WireError('unexpected EOF')
     return this.#bytes[this.#position++]! // cast: bounded by the line above
   }
 
@@ -66,7 +66,7 @@ export class WireReader {
   }
 
   #take(count: number): number {
-    if (count > this.#end - this.#position) throw new WireError('unexpected end of message')
+    if (count > this.#end - this.#position) throw new WireError('unexpected EOF')
     const start = this.#position
     this.#position += count
     return start

@@ -6,7 +6,7 @@ import { constants, closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import type { OciRuntime } from './oci-runtime.ts'
-import { hostEnvironment } from '../host/run-command.ts'
+import { hostEnvironment } from '../../../lib/async/run-command.ts'
 import { CriError } from '../../../lib/cri-api/cri-services.ts'
 
 export interface ConmonRequest {

@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HostFacts } from './host-facts.ts'
 import type { OciResources } from './oci-spec.ts'
-import { hostEnvironment, runCommand, runSuccessfully } from '../host/run-command.ts'
+import { hostEnvironment, runCommand, runSuccessfully } from '../../../lib/async/run-command.ts'
 
 export class OciRuntime {
   readonly name: 'crun' | 'runc'

@@ -3,7 +3,7 @@ import { lstatSync, mkdirSync, readFileSync } from 'node:fs'
 import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../host/syscalls.ts'
-import { runSuccessfully } from '../host/run-command.ts'
+import { runSuccessfully } from '../../../lib/async/run-command.ts'
 import { openFileBeneath, openRoot } from '../images/open-beneath.ts'
 import { CriError } from '../../../lib/cri-api/cri-services.ts'
 

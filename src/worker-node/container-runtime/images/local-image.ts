@@ -6,7 +6,7 @@ import { digestOf } from './image-store.ts'
 import type { ImageStore } from './image-store.ts'
 import { writeTar } from './tar-writer.ts'
 import type { TarInput } from './tar-writer.ts'
-import { runCommand, runSuccessfully } from '../host/run-command.ts'
+import { runCommand, runSuccessfully } from '../../../lib/async/run-command.ts'
 
 export const localImageNames = ['k8ts.local/web:1', 'k8ts.local/web:2'] as const
 

@@ -9,7 +9,7 @@ import { addAddress, addDefaultRoute, createBridge, createVeth, deleteLink, setH
 import { NetlinkSocket } from './netlink-socket.ts'
 import type { PodAddresses, PodAttachment, PodNetwork } from './pod-network.ts'
 import { insideNamespace } from '../host/syscalls.ts'
-import { runCommand, runSuccessfully } from '../host/run-command.ts'
+import { runCommand, runSuccessfully } from '../../../lib/async/run-command.ts'
 import { CriError } from '../../../lib/cri-api/cri-services.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 

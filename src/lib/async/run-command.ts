@@ -15,13 +15,14 @@ export class CommandError extends Error {
   readonly code: number
   readonly stderr: string
   constructor(command: string, result: CommandResult) {
-    super(`${command}: exit code ${result.code}: ${result.stderr.trim() || result.stdout.trim()}`)
+    // A script among the arguments would bury what it says.
+    super(`${command.includes('\n') ? `${command.split('\n')[0] ?? ''} …` : command}: exit code ${result.code}: ${result.stderr.trim() || result.stdout.trim()}`)
     this.code = result.code
     this.stderr = result.stderr
   }
 }
 
-const maxOutputBytes = 4 * 1024 * 1024
+const usualMaxOutputBytes = 4 * 1024 * 1024
 /** What children of the runtime see: never the environment of the runtime itself. */
 export const hostEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } as const
 
@@ -29,14 +30,14 @@ const signalNumbers: { readonly [name: string]: number } = { SIGHUP: 1, SIGINT: 
 
 /** Runs a program; resolves whatever its exit code. @throws CommandError when it can't be started (code 127) or the signal is aborted (code 130) */
 export function runCommand(
-  command: string, args: readonly string[], options: { readonly input?: string; readonly signal?: AbortSignal; readonly env?: { readonly [name: string]: string }; readonly cwd?: string } = {},
+  command: string, args: readonly string[], options: { readonly input?: string; readonly signal?: AbortSignal; readonly env?: { readonly [name: string]: string }; readonly cwd?: string; readonly maxOutputBytes?: number } = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...hostEnvironment, ...options.env }, ...(options.cwd && { cwd: options.cwd }), ...(options.signal && { signal: options.signal }) })
     const collect = (): { readonly add: (chunk: Buffer) => void; readonly text: () => string } => {
       const chunks: Buffer[] = []
       let bytes = 0
-      return { add: (chunk) => { if (bytes < maxOutputBytes) { chunks.push(chunk); bytes += chunk.length } }, text: () => Buffer.concat(chunks).toString() }
+      return { add: (chunk) => { if (bytes < (options.maxOutputBytes ?? usualMaxOutputBytes)) { chunks.push(chunk); bytes += chunk.length } }, text: () => Buffer.concat(chunks).toString() }
     }
     const stdout = collect()
     const stderr = collect()
