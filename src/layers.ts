@@ -36,6 +36,7 @@ export const layers: readonly Layer[] = [
   { path: 'control-plane/etcd/mvcc', pure: true, may: ['lib/base', 'lib/etcd-api'] },
   { path: 'control-plane/etcd/lease', pure: true, may: ['lib/base', 'lib/etcd-api'] },
   { path: 'control-plane/kube-apiserver', may: everyLib },
+  { path: 'control-plane/kube-apiserver/registry', pure: true, may: [...pureLibs, 'lib/client'] },
   { path: 'control-plane/kube-controller-manager', may: everyLib },
   { path: 'control-plane/kube-controller-manager/controllers', pure: true, may: [...pureLibs, 'lib/client'] },
   { path: 'control-plane/kube-scheduler', may: everyLib },

@@ -1,6 +1,6 @@
 // One worker node as a process: kubelet, kube-proxy and container runtime, inside the namespaces that `k8ts cluster` made for it. Told what to
 // be by a file (node-configuration.ts); reaches the API server over HTTPS with certificates of its own.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { realClock } from '../lib/async/real-clock.ts'
@@ -30,6 +30,8 @@ export function run(args: readonly string[]): Promise<number> {
     async main({ flags }, logger, signal) {
       const configuration = JSON.parse(readFileSync(flags.config, 'utf8')) as NodeConfiguration // cast: written by the cluster's process
       const { name, dataDir, runDir } = configuration
+      const staticPodPath = join(dataDir, 'manifests')
+      mkdirSync(staticPodPath, { recursive: true })
       await using resources = new AsyncDisposableStack()
       const connect = (credentials: { readonly certificate: string; readonly key: string }, userAgent: string): HttpTransport => resources.use(createHttpTransport({
         server: configuration.server, clock: realClock, userAgent, certificateAuthority: configuration.certificateAuthority, clientCertificate: credentials.certificate, clientKey: credentials.key,
@@ -56,7 +58,7 @@ export function run(args: readonly string[]): Promise<number> {
         nodeName: name, nodeIps: configuration.addresses, client, informers: createInformerFactory({ client, clock: realClock, random: realRandom, logger: logger.named('kubelet') }),
         runtime: engine.runtime, images: engine.images, streams: engine.streams, clock: realClock, random: realRandom, logger, rootDir: join(dataDir, 'kubelet'), logsDir: join(dataDir, 'log'),
         mounter: linuxMounter, cgroups: linuxCgroups(), server: kubeletServer({ client, certificate: configuration.kubelet, clientCa: configuration.certificateAuthority, address: '0.0.0.0', port: 10250, nodeName: name }),
-        settings: { clusterDns: configuration.clusterDns, clusterDomain: 'cluster.local', staticPodPath: join(dataDir, 'manifests') },
+        settings: { clusterDns: configuration.clusterDns, clusterDomain: 'cluster.local', staticPodPath },
       }, signal))
       await untilAborted(signal)
       return 0

@@ -82,6 +82,9 @@ export async function createNodeNetwork(network: ClusterNetwork, clusterName: st
   await runIpBatch(['-netns', namespace], [
     'link set lo up', `addr add ${nodeAddress(network, index)}/24 dev eth0`, 'link set eth0 up', `route add default via ${hostAddress(network)}`,
   ])
+  // Packets to Services come in and go out by the same cable. Telling the host of a shorter way would use up the rate of ICMP messages, so that "connection refused" would get lost.
+  const settings = ['all', 'default', 'eth0'].map((name) => `echo 0 > /proc/sys/net/ipv4/conf/${name}/send_redirects`).join('; ')
+  await tryCommand('ip', ['netns', 'exec', namespace, 'sh', '-c', settings])
 }
 
 export const cableName = (network: ClusterNetwork, index: number): string => `${network.bridge.slice(0, 9)}v${index}`

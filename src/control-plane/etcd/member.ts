@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../../lib/base/clock.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
 import { WatchHub } from './mvcc/watch-hub.ts'
 import { yieldToLoop } from './yield-to-loop.ts'
+import { insider } from './auth/caller.ts'
 import { writes, type AppliedResult, type LoggedRequest, type StateMachine } from './state-machine.ts'
 
 /** Where requests become durable. One write at a time: `add` some, `flush`, and wait before adding more. */
@@ -39,6 +40,8 @@ interface Proposal {
   readonly resolve: (result: AppliedResult) => void
   readonly reject: (error: unknown) => void
   abandoned: boolean
+  /** Of its entry, once it is in the log. */
+  index: number
 }
 
 /** Bounds of one write, so that neither encoding nor applying it holds up the event loop for long. */
@@ -110,14 +113,16 @@ export class Member {
   }
 
   /** Resolves when the request is durable and applied. Keys and values must not change before that. */
-  propose(request: LoggedRequest, signal: AbortSignal): Promise<AppliedResult> {
+  propose(asked: LoggedRequest, signal: AbortSignal): Promise<AppliedResult> {
+    // Without a caller it is the member itself, or the API server beside it.
+    const request = asked.caller === undefined && this.machine.auth.enabled ? { ...asked, caller: insider } : asked
     try {
       this.checkServing(signal)
       if (this.#queue.length >= queueLimit) throw etcdError('tooManyRequests')
       this.#checkQuota(request)
       if (this.#log === undefined) {
         this.#unloggedIndex++
-        const result = this.#apply(request)
+        const result = this.#apply(request, this.#unloggedIndex)
         this.#planDispatch()
         return Promise.resolve(result)
       }
@@ -125,7 +130,7 @@ export class Member {
       return Promise.reject(error)
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, signal, resolve, reject, abandoned: false })
+      this.#queue.push({ request, signal, resolve, reject, abandoned: false, index: 0 })
       // What is asked in the same turn goes in the same write.
       this.#pumping ??= Promise.resolve().then(() => this.#pump())
     })
@@ -165,6 +170,7 @@ export class Member {
       if (proposal.abandoned) continue
       if (proposal.signal.aborted) { proposal.reject(proposal.signal.reason); continue }
       bytes += log.add(proposal.request)
+      proposal.index = log.lastIndex
       batch.push(proposal)
     }
     this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
@@ -172,15 +178,15 @@ export class Member {
 
   #finish(proposal: Proposal): void {
     try {
-      proposal.resolve(this.#apply(proposal.request))
+      proposal.resolve(this.#apply(proposal.request, proposal.index))
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error
       proposal.reject(error)
     }
   }
 
-  #apply(request: LoggedRequest): AppliedResult {
-    const result = this.machine.apply(request, this.#clock.monotonic())
+  #apply(request: LoggedRequest, index: number): AppliedResult {
+    const result = this.machine.apply(request, this.#clock.monotonic(), index)
     if (request.type === 'compaction') void this.scrub()
     else if (request.type === 'leaseGrant') this.#armLeaseTimer()
     return result

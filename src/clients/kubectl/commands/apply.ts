@@ -14,7 +14,7 @@ import { readManifests } from '../resources/manifest-files.ts'
 import { collectionPath, objectPath } from '../resources/object-path.ts'
 import { fetchObjects } from '../resources/resource-arguments.ts'
 import type { Session } from '../session.ts'
-import { dryRunOf, fieldValidationOf, lastAppliedAnnotation, printOutcome, withLastApplied } from './create.ts'
+import { dryRunOf, fieldValidationOf, lastAppliedAnnotation, printOutcome, withLastApplied } from './create-objects.ts'
 import { nameOf } from '../printers/output-format.ts'
 
 const mostRetries = 5

@@ -1,11 +1,13 @@
 // kubectl config: shows and changes kubeconfig files. Upstream: kubectl/pkg/cmd/config
 import { readFileSync } from 'node:fs'
-import type { JsonObject } from '../../../lib/base/json.ts'
+import type { JsonObject, JsonValue } from '../../../lib/base/json.ts'
+import { isJsonObject } from '../../../lib/base/json.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
 import type { KubectlCommand, KubectlContext } from '../command.ts'
 import { changeEntries, configDocument, readConfigFiles } from '../kubeconfig/kubeconfig-files.ts'
 import type { ConfigFiles, Section } from '../kubeconfig/kubeconfig-files.ts'
 import { createObjectPrinter, parseOutputFormat } from '../printers/output-format.ts'
+import { formatOrderedJson } from '../printers/typed-json.ts'
 import { TabWriter } from '../printers/tab-writer.ts'
 import { setClusterCommand, setCommand, setContextCommand, setCredentialsCommand, unsetCommand } from './config-set.ts'
 
@@ -63,10 +65,21 @@ const viewCommand = defineCommand({
     if (flags.flatten) config = mapEntries(config, flatten)
     else if (!flags.raw) config = mapEntries(config, redact)
     if (format.type === 'table') throw new KubectlError('the output format "wide" is not available here')
+    if (format.type === 'json') { context.out(formatOrderedJson(inGoOrder(configDocument(config)))); return 0 }
     createObjectPrinter(format, { write: context.out, allowMissingKeys: flags['allow-missing-template-keys'] })(configDocument(config))
     return 0
   },
 })
+
+const goOrder = ['kind', 'apiVersion', 'name', 'server', 'tls-server-name', 'insecure-skip-tls-verify', 'certificate-authority', 'certificate-authority-data', 'cluster', 'client-certificate', 'client-certificate-data', 'client-key', 'client-key-data', 'token', 'tokenFile', 'clusters', 'users', 'user', 'contexts', 'context', 'namespace', 'current-context']
+
+/** Keys in the order of the original's types. */
+function inGoOrder(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(inGoOrder)
+  if (!isJsonObject(value)) return value
+  const rank = (key: string): number => { const at = goOrder.indexOf(key); return at < 0 ? goOrder.length : at }
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => rank(a) - rank(b)).map(([key, item]) => [key, inGoOrder(item ?? null)]))
+}
 
 function listingCommand(name: string, section: Section, short: string): KubectlCommand {
   return defineCommand({ name, short, usage: '[options]', flags: {},

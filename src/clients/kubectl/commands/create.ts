@@ -1,116 +1,10 @@
-// kubectl create: objects from files, and the generators for simple kinds. Upstream: kubectl/pkg/cmd/create
+// kubectl create: objects from files, and the generators for simple kinds; more of them are in create-more.ts. Upstream: kubectl/pkg/cmd/create
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { JsonObject } from '../../../lib/base/json.ts'
-import { isJsonObject } from '../../../lib/base/json.ts'
-import { ApiError } from '../../../lib/client/api-error.ts'
-import type { FlagSpecs } from '../../../lib/component-base/flags.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
-import type { KubectlCommand, KubectlContext } from '../command.ts'
-import { formatApiError } from '../kubectl.ts'
-import { createObjectPrinter, nameOf, parseOutputFormat } from '../printers/output-format.ts'
 import { readManifests } from '../resources/manifest-files.ts'
-import { collectionPath } from '../resources/object-path.ts'
-
-const outputFlags = {
-  'dry-run': { type: 'string', default: 'none', whenAlone: 'unchanged', usage: 'none, server or client.' }, output: { type: 'string', short: 'o', usage: 'Output format.' }, template: { type: 'string', usage: 'Template for go-template and jsonpath.' },
-  'field-manager': { type: 'string', default: 'kubectl-create', usage: 'Name under which the fields are owned.' }, validate: { type: 'string', default: 'strict', whenAlone: 'strict', usage: "strict, warn or ignore." },
-  'save-config': { type: 'bool', usage: 'Keep the configuration in an annotation for a later apply.' }, 'show-managed-fields': { type: 'bool', usage: 'Keep managedFields in JSON and YAML.' },
-} as const satisfies FlagSpecs
-
-interface OutputFlags {
-  readonly 'dry-run': string
-  readonly output: string
-  readonly template: string
-  readonly 'field-manager': string
-  readonly validate: string
-  readonly 'save-config': boolean
-  readonly 'show-managed-fields': boolean
-}
-
-export function fieldValidationOf(validate: string): string {
-  switch (validate) {
-    case 'true': case 'strict': return 'Strict'
-    case 'false': case 'ignore': return 'Ignore'
-    case 'warn': return 'Warn'
-    default: throw new KubectlError(`invalid - validate option "${validate}"`)
-  }
-}
-
-export function dryRunOf(value: string): 'none' | 'client' | 'server' {
-  if (value === 'none' || value === 'client' || value === 'server') return value
-  if (value === 'unchanged') throw new KubectlError('--dry-run must be "none", "server", or "client"')
-  throw new KubectlError(`Invalid dry-run value (${value}). Must be "none", "server", or "client".`)
-}
-
-/** Prints what became of an object: a line, or the object in the format asked for. */
-export function printOutcome(context: KubectlContext, object: JsonObject, operation: string, flags: Pick<OutputFlags, 'output' | 'template' | 'dry-run' | 'show-managed-fields'>): void {
-  const suffix = flags['dry-run'] === 'client' ? ' (dry run)' : flags['dry-run'] === 'server' ? ' (server dry run)' : ''
-  const format = parseOutputFormat(flags.output, flags.template)
-  if (format.type === 'table') { context.out(`${nameOf(object)} ${operation}${suffix}\n`); return }
-  createObjectPrinter(format, { write: context.out, showManagedFields: flags['show-managed-fields'] })(object)
-}
-
-export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration'
-
-/** The object with itself, as JSON, in the annotation that apply compares with. */
-export function withLastApplied(object: JsonObject): JsonObject {
-  const metadata = isJsonObject(object['metadata']) ? object['metadata'] : {}
-  const annotations = isJsonObject(metadata['annotations']) ? metadata['annotations'] : {}
-  const { [lastAppliedAnnotation]: _, ...others } = annotations
-  const configuration: JsonObject = { ...object, metadata: { ...metadata, annotations: others } }
-  return { ...object, metadata: { ...metadata, annotations: { ...others, [lastAppliedAnnotation]: `${JSON.stringify(sorted(configuration))}\n` } } }
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => [k, sorted(v)]))
-  return value
-}
-
-async function createObjects(context: KubectlContext, objects: readonly JsonObject[], flags: OutputFlags): Promise<number> {
-  const session = context.session()
-  const dryRun = dryRunOf(flags['dry-run'])
-  let failures = 0
-  for (const given of objects) {
-    const resource = dryRun === 'client' && !needsServer(given) ? undefined : await session.mapper.forKind(String(given['apiVersion']), String(given['kind']))
-    if (!resource && dryRun !== 'client') throw new KubectlError(`resource mapping not found for name: ${JSON.stringify(nameIn(given))} namespace: ${JSON.stringify(namespaceIn(given))}: no matches for kind ${JSON.stringify(String(given['kind']))} in version ${JSON.stringify(String(given['apiVersion']))}\nensure CRDs are installed first`)
-    const namespace = resource?.namespaced ? namespaceIn(given) || session.namespace : ''
-    if (session.namespaceGiven && namespaceIn(given) !== '' && namespaceIn(given) !== session.namespace) throw new KubectlError(`the namespace from the provided object ${JSON.stringify(namespaceIn(given))} does not match the namespace ${JSON.stringify(session.namespace)}. You must pass '--namespace=${namespaceIn(given)}' to perform this operation.`)
-    const object = flags['save-config'] ? withLastApplied(given) : given
-    if (dryRun === 'client' || !resource) { printOutcome(context, object, 'created', flags); continue }
-    try {
-      const answer = await session.request('POST', collectionPath(resource, namespace, { fieldManager: flags['field-manager'], fieldValidation: fieldValidationOf(flags.validate), dryRun: dryRun === 'server' ? 'All' : undefined }), { body: object })
-      printOutcome(context, { apiVersion: given['apiVersion'], kind: given['kind'], ...answer }, 'created', flags)
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error
-      failures++
-      context.err(`${formatApiError(error)}\n`)
-    }
-  }
-  return failures > 0 ? 1 : 0
-}
-
-const needsServer = (object: JsonObject): boolean => object['kind'] === undefined
-const metadataOf = (object: JsonObject): JsonObject => (isJsonObject(object['metadata']) ? object['metadata'] : {})
-const nameIn = (object: JsonObject): string => String(metadataOf(object)['name'] ?? '')
-const namespaceIn = (object: JsonObject): string => String(metadataOf(object)['namespace'] ?? '')
-
-/** A subcommand that makes one object of its arguments. */
-function generator<const S extends FlagSpecs>(name: string, aliases: readonly string[], short: string, usage: string, flags: S, make: (args: readonly string[], flags: { readonly [K in keyof S]: never }, namespace: () => string) => JsonObject): KubectlCommand {
-  return defineCommand({
-    name, aliases, short, usage, flags: { ...outputFlags, ...flags },
-    async run(context, parsed) {
-      const object = make(parsed.args, parsed.flags as never, () => context.session().namespace) // cast: parsed by the specs above
-      return createObjects(context, [object], parsed.flags as never) // cast: outputFlags are among the specs
-    },
-  })
-}
-
-function oneName(args: readonly string[], command: string): string {
-  if (args.length !== 1 || args[0] === undefined) throw new UsageError(`exactly one NAME is required, got ${args.length}`, `create ${command}`)
-  return args[0]
-}
+import { externalNameService, moreGenerators } from './create-more.ts'
+import { createObjects, generator, oneName, outputFlags } from './create-objects.ts'
 
 interface DataFlags { readonly 'from-literal': readonly string[]; readonly 'from-file': readonly string[]; readonly 'from-env-file': readonly string[] }
 
@@ -178,28 +72,29 @@ export const createCommand = defineCommand({
       ],
     }),
     generator('serviceaccount', ['sa'], 'Create a service account with the specified name', 'NAME', {}, (args) => ({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: oneName(args, 'serviceaccount') } })),
-    generator('deployment', ['deploy'], 'Create a deployment with the specified name', 'NAME --image=image -- [COMMAND] [args...]', { image: { type: 'strings', usage: 'Image names.' }, port: { type: 'int', default: -1, usage: 'Port that the container exposes.' }, replicas: { type: 'int', short: 'r', default: 1, usage: 'Number of replicas.' } }, (args, flags) => {
+    generator('deployment', ['deploy'], 'Create a deployment with the specified name', 'NAME --image=image -- [COMMAND] [args...]', { image: { type: 'strings', usage: 'Image names.' }, port: { type: 'int', default: -1, usage: 'Port that the container exposes.' }, replicas: { type: 'int', short: 'r', default: 1, usage: 'Number of replicas.' } }, (args, flags, _context, argsBeforeDash) => {
       const f = flags as unknown as { image: readonly string[]; port: number; replicas: number } // cast: parsed by the specs
-      const [name, ...command] = args
-      if (name === undefined) throw new UsageError('exactly one NAME is required, got 0', 'create deployment')
       if (f.image.length === 0) throw new KubectlError('required flag(s) "image" not set')
+      const name = oneName(args.slice(0, argsBeforeDash), 'deployment')
+      const command = args.slice(argsBeforeDash)
       const containers = f.image.map((image) => ({ ...(command.length > 0 ? { command } : {}), image, name: (image.split('/').at(-1) ?? image).split(/[:@]/)[0] ?? image, ...(f.port > 0 ? { ports: [{ containerPort: f.port }] } : {}), resources: {} }))
       return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { labels: { app: name }, name }, spec: { replicas: f.replicas, selector: { matchLabels: { app: name } }, strategy: {}, template: { metadata: { labels: { app: name } }, spec: { containers } } }, status: {} }
     }),
     defineCommand({
       name: 'service', aliases: ['svc'], short: 'Create a service using a specified subcommand', usage: '(clusterip | externalname | loadbalancer | nodeport)', flags: {},
-      subcommands: (['clusterip', 'nodeport', 'loadbalancer'] as const).map((type) => generator(type, [], `Create a ${type} service`, 'NAME [--tcp=<port>:<targetPort>]', { tcp: { type: 'strings', usage: 'Port pairs: port:targetPort.' }, 'node-port': { type: 'int', usage: 'Node port.' }, clusterip: { type: 'string', usage: "The cluster IP, or 'None'." } }, (args, flags) => {
+      subcommands: [...(['clusterip', 'nodeport', 'loadbalancer'] as const).map((type) => generator(type, [], `Create a ${type} service`, 'NAME [--tcp=<port>:<targetPort>]', { tcp: { type: 'strings', usage: 'Port pairs: port:targetPort.' }, 'node-port': { type: 'int', usage: 'Node port.' }, clusterip: { type: 'string', usage: "The cluster IP, or 'None'." } }, (args, flags) => {
         const f = flags as unknown as { tcp: readonly string[]; 'node-port': number; clusterip: string } // cast: parsed by the specs
         const name = oneName(args, `service ${type}`)
         if (f.tcp.length === 0 && f.clusterip !== 'None') throw new KubectlError('at least one tcp port specifier must be provided')
         const ports = f.tcp.map((pair) => { const [port = '', target = port] = pair.split(':'); return { name: pair.replace(':', '-'), port: Number(port), protocol: 'TCP', targetPort: /^\d+$/.test(target) ? Number(target) : target, ...(f['node-port'] ? { nodePort: f['node-port'] } : {}) } })
-        return { apiVersion: 'v1', kind: 'Service', metadata: { labels: { app: name }, name }, spec: { ...(f.clusterip ? { clusterIP: f.clusterip } : {}), ports, selector: { app: name }, type: type === 'clusterip' ? 'ClusterIP' : type === 'nodeport' ? 'NodePort' : 'LoadBalancer' }, status: { loadBalancer: {} } }
-      })),
+        return { apiVersion: 'v1', kind: 'Service', metadata: { labels: { app: name }, name }, spec: { ...(f.clusterip ? { clusterIP: f.clusterip } : {}), ...(ports.length > 0 ? { ports } : {}), selector: { app: name }, type: type === 'clusterip' ? 'ClusterIP' : type === 'nodeport' ? 'NodePort' : 'LoadBalancer' }, status: { loadBalancer: {} } }
+      })), externalNameService],
     }),
+    ...moreGenerators,
   ],
   async run(context, { flags, args }) {
-    if (args.length > 0) throw new UsageError(`unknown command ${JSON.stringify(args[0] ?? '')} for "kubectl create"`, 'create')
-    if (flags.filename.length === 0) throw new UsageError('must specify one of -f and -k', 'create')
+    if (args.length > 0) throw new UsageError(`Unexpected args: [${args.join(' ')}]`, 'create')
+    if (flags.filename.length === 0) throw new KubectlError('must specify one of -f and -k')
     const manifests = await readManifests(flags.filename, { recursive: flags.recursive, stdin: context.stdin })
     if (manifests.length === 0) throw new KubectlError('no objects passed to create')
     return createObjects(context, manifests.map((m) => m.object), flags)

@@ -7,7 +7,7 @@ import type { KubectlCommand } from '../command.ts'
 import { nameOf, parseOutputFormat } from '../printers/output-format.ts'
 import { objectPath } from '../resources/object-path.ts'
 import { selectObjects, selectionFlags } from '../resources/selected-objects.ts'
-import { dryRunOf, printOutcome } from './create.ts'
+import { dryRunOf, printOutcome } from './create-objects.ts'
 
 interface Change {
   readonly set: ReadonlyMap<string, string>

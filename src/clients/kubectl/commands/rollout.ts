@@ -11,7 +11,7 @@ import { collectionPath, displayResource, objectPath } from '../resources/object
 import { selectObjects, selectionFlags } from '../resources/selected-objects.ts'
 import type { SelectedObject } from '../resources/selected-objects.ts'
 import { fetchObjects } from '../resources/resource-arguments.ts'
-import { dryRunOf } from './create.ts'
+import { dryRunOf } from './create-objects.ts'
 import { rolloutStatus } from './rollout-status.ts'
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision'

@@ -3,7 +3,7 @@ import { isJsonObject } from '../../../lib/base/json.ts'
 import { KubectlError, defineCommand } from '../command.ts'
 import { displayResource, objectPath } from '../resources/object-path.ts'
 import { selectObjects, selectionFlags } from '../resources/selected-objects.ts'
-import { dryRunOf } from './create.ts'
+import { dryRunOf } from './create-objects.ts'
 
 export const scaleCommand = defineCommand({
   name: 'scale', group: 'Deploy Commands', short: 'Set a new size for a deployment, replica set, or replication controller', usage: '[--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME) [options]',

@@ -9,7 +9,7 @@ import type { KubectlContext } from '../command.ts'
 import { objectPath } from '../resources/object-path.ts'
 import { selectObjects, selectionFlags } from '../resources/selected-objects.ts'
 import type { SelectionFlags } from '../resources/selected-objects.ts'
-import { dryRunOf, printOutcome } from './create.ts'
+import { dryRunOf, printOutcome } from './create-objects.ts'
 
 const outputFlags = {
   'dry-run': { type: 'string', default: 'none', whenAlone: 'unchanged', usage: 'none, server or client.' }, 'field-manager': { type: 'string', default: 'kubectl-set', usage: 'Name under which the fields are owned.' }, output: { type: 'string', short: 'o', usage: 'Output format.' },

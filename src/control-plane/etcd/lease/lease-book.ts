@@ -29,6 +29,8 @@ export class LeaseBook {
 
   get size(): number { return this.#leases.size }
   has(id: bigint): boolean { return this.#leases.has(id) }
+  /** The lease's keys; none when there is no such lease. */
+  keysOf(id: bigint): Iterable<string> { return this.#leases.get(id)?.keys ?? [] }
   ids(): bigint[] { return [...this.#leases.keys()] }
 
   /** Refuses what `grant` would refuse. @throws EtcdError */

@@ -1,12 +1,15 @@
 // Requests as the log keeps them: etcdserverpb.InternalRaftRequest, so that tools and members that know etcd can read them.
+import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
-import { decodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
+import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { unreachable } from '../../../lib/base/assert.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import type { AlarmType, InternalRaftRequest } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdCompare, EtcdDeleteRangeRequest, EtcdOperation, EtcdPutRequest, EtcdRangeRequest, EtcdTxnRequest } from '../../../lib/etcd-api/operations.ts'
 import { deleteRangeFromWire, putFromWire, txnFromWire } from '../../../lib/etcd-api/wire-conversion.ts'
+import { authChangeFields } from '../auth/auth-store.ts'
 import type { LoggedRequest } from '../state-machine.ts'
+import { decodeV2Request, encodeV2Request } from '../v2/v2-request.ts'
 
 const compareTargets = { VERSION: 0, CREATE: 1, MOD: 2, VALUE: 3, LEASE: 4 } as const
 const compareResults = { EQUAL: 0, GREATER: 1, LESS: 2, NOT_EQUAL: 3 } as const
@@ -15,9 +18,13 @@ const sortTargets = { KEY: 0, VERSION: 1, CREATE: 2, MOD: 3, VALUE: 4 } as const
 const alarmTypes = { NONE: 0, NOSPACE: 1, CORRUPT: 2 } as const
 const alarmActions = { ACTIVATE: 1, DEACTIVATE: 2 } as const
 
+/** etcdserverpb.Request of the second API; 3.7 has no such field any more. */
+const v2Field = 2
+
 /** Appends the request to `w`, by hand: this runs for every write. `id` tells entries apart. */
 export function writeRequest(w: WireWriter, id: number, request: LoggedRequest): void {
-  number(w, 1, id)
+  const { caller } = request
+  if (caller) { w.tag(100, 2); w.nested((n) => { number(n, 1, id); text(n, 2, caller.username); number(n, 3, caller.authRevision) }) } else number(w, 1, id)
   switch (request.type) {
     case 'put': w.tag(4, 2); w.nested((n) => writePut(n, request)); return
     case 'deleteRange': w.tag(5, 2); w.nested((n) => writeDeleteRange(n, request)); return
@@ -26,10 +33,17 @@ export function writeRequest(w: WireWriter, id: number, request: LoggedRequest):
     case 'leaseGrant': w.tag(8, 2); w.nested((n) => { number(n, 1, request.ttlSeconds); big(n, 2, request.id) }); return
     case 'leaseRevoke': w.tag(9, 2); w.nested((n) => big(n, 1, request.id)); return
     case 'alarm': w.tag(10, 2); w.nested((n) => { number(n, 1, alarmActions[request.action]); big(n, 2, request.memberId); number(n, 3, alarmTypes[request.alarm]) }); return
+    // Rare ones, by table.
+    case 'auth': w.raw(encodeProto3(etcdTable, 'InternalRaftRequest', request.change)); return
+    case 'authenticate': w.raw(encodeProto3(etcdTable, 'InternalRaftRequest', { authenticate: { name: request.name, simpleToken: request.simpleToken } })); return
+    case 'v2': w.tag(v2Field, 2); w.bytes(encodeV2Request(request.request)); return
     default: unreachable(request)
   }
 }
 
+function text(w: WireWriter, field: number, value: string): void {
+  if (value !== '') { w.tag(field, 2); w.string(value) }
+}
 function number(w: WireWriter, field: number, value: number | undefined): void {
   if (value) { w.tag(field, 0); w.varint(value) }
 }
@@ -108,6 +122,12 @@ function writeOperation(w: WireWriter, operation: EtcdOperation): void {
 /** The request in an entry's data; undefined when it is one that changes nothing here (cluster attributes, version). @throws WireError */
 export function readRequest(data: Uint8Array): LoggedRequest | undefined {
   const m = decodeProto3<InternalRaftRequest>(etcdTable, 'InternalRaftRequest', data)
+  const body = readBody(m, data)
+  const { username = '', authRevision = 0 } = m.header ?? {}
+  return body && authRevision > 0 ? { ...body, caller: { username, authRevision } } : body
+}
+
+function readBody(m: InternalRaftRequest, data: Uint8Array): LoggedRequest | undefined {
   if (m.put) return { type: 'put', ...putFromWire(m.put) }
   if (m.deleteRange) return { type: 'deleteRange', ...deleteRangeFromWire(m.deleteRange) }
   if (m.txn) return { type: 'txn', ...txnFromWire(m.txn) }
@@ -118,6 +138,20 @@ export function readRequest(data: Uint8Array): LoggedRequest | undefined {
     const alarm: AlarmType = m.alarm.alarm ?? 'NONE'
     const { action } = m.alarm
     if (alarm !== 'NONE' && (action === 'ACTIVATE' || action === 'DEACTIVATE')) return { type: 'alarm', action, memberId: m.alarm.memberID ?? 0n, alarm }
+  }
+  if (m.authenticate) return { type: 'authenticate', name: m.authenticate.name ?? '', simpleToken: m.authenticate.simpleToken ?? '' }
+  for (const field of authChangeFields) if (m[field]) return { type: 'auth', change: { [field]: m[field] } }
+  const v2 = readField(data, v2Field)
+  return v2 ? { type: 'v2', request: decodeV2Request(v2) } : undefined
+}
+
+/** The length-delimited field `field` of a message, when it has one. */
+function readField(data: Uint8Array, field: number): Uint8Array | undefined {
+  const r = new WireReader(data)
+  while (!r.done) {
+    const tag = r.tag()
+    if (tag === field * 8 + 2) return r.bytes()
+    r.skip(tag % 8)
   }
   return undefined
 }

@@ -30,10 +30,6 @@ export const goServicePort = goStruct([
 ])
 export const goRoleRef = goStruct([['APIGroup', 'apiGroup', ''], ['Kind', 'kind', ''], ['Name', 'name', '']])
 export const goParentReference = goStruct([['Group', 'group', ''], ['Resource', 'resource', ''], ['Namespace', 'namespace', ''], ['Name', 'name', '']])
-export const goObjectReference = goStruct([
-  ['Kind', 'kind', ''], ['Namespace', 'namespace', ''], ['Name', 'name', ''], ['UID', 'uid', ''], ['APIVersion', 'apiVersion', ''], ['ResourceVersion', 'resourceVersion', ''],
-  ['FieldPath', 'fieldPath', ''],
-])
 
 export const goProfile = goStruct([['Type', 'type', ''], ['LocalhostProfile', 'localhostProfile', null]])
 const goCapabilities = goStruct([['Add', 'add', null], ['Drop', 'drop', null]])
@@ -61,6 +57,10 @@ export const goCsiNodeDriver = (driver: object): unknown => ({ ...goTopologyKeys
 
 const goSuccessRule = goStruct([['SucceededIndexes', 'succeededIndexes', null], ['SucceededCount', 'succeededCount', null]])
 export const goSuccessPolicy = (policy: { readonly rules?: readonly object[] }): unknown => ({ Rules: policy.rules?.map(goSuccessRule) ?? null })
+
+export const goDisruptionSpec = goStruct([['MinAvailable', 'minAvailable', null], ['Selector', 'selector', null], ['MaxUnavailable', 'maxUnavailable', null], ['UnhealthyPodEvictionPolicy', 'unhealthyPodEvictionPolicy', null]])
+const goAttachmentSource = goStruct([['PersistentVolumeName', 'persistentVolumeName', null], ['InlineVolumeSpec', 'inlineVolumeSpec', null]])
+export const goAttachment = goStruct([['Attacher', 'attacher', ''], ['Source', 'source', {}, goAttachmentSource], ['NodeName', 'nodeName', '']])
 
 /** An error whose value is left out. */
 export const fieldInvalidUnshown = (field: string, detail: string): FieldError => ({ type: 'Invalid', field, body: `Invalid value: ${detail}` })

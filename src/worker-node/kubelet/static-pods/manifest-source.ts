@@ -31,16 +31,19 @@ export async function runManifestSource(options: ManifestSourceOptions, signal: 
   let changedWhileBusy = false
   const onChange = (): void => { changedWhileBusy = true; wake?.abort() }
   let watcher: ReturnType<typeof watch> | undefined
-  try {
-    watcher = watch(path, { persistent: false }, onChange)
-    watcher.on('error', (error) => logger.warn('Watching the manifest folder failed; it is read regularly', { path, error: error.message }))
-  } catch {
-    // No such folder yet, or no inotify: the regular check does.
+  const startWatching = (): void => {
+    try {
+      watcher = watch(path, { persistent: false }, onChange)
+      watcher.on('error', (error) => logger.warn('Watching the manifest folder failed; it is read regularly', { path, error: error.message }))
+    } catch {
+      // No such folder yet, or no inotify: the regular check does, and tries again.
+    }
   }
   signal.addEventListener('abort', () => watcher?.close(), { once: true })
   const firstSeen = new Map<string, number>()
   for (;;) {
     changedWhileBusy = false
+    if (!watcher) startWatching()
     options.onPods(await readManifests(options, firstSeen))
     if (changedWhileBusy) continue
     wake = new AbortController()

@@ -1,10 +1,11 @@
 // The strategy's rules for admission policies and their bindings: defaults, and what can be checked without compiling expressions.
 // Upstream: pkg/apis/admissionregistration/{v1/defaults.go,validation/validation.go}
 import type { Draft } from '../../../../lib/base/json.ts'
-import type { MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ParamKind, ParamRef, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding } from '../../../../lib/api/generated/types/admissionregistration-v1.ts'
+import type { AuditAnnotation, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding } from '../../../../lib/api/generated/types/admissionregistration-v1.ts'
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
-import { isCIdentifier, isDns1035Label, isDns1123Subdomain } from '../../../../lib/apimachinery/validation.ts'
+import { isDns1035Label, isDns1123Subdomain, isPathSegmentName, isQualifiedName } from '../../../../lib/apimachinery/validation.ts'
+import { byteLength } from '../byte-length.ts'
 import { mapChanged } from '../core/pod/default-pod-spec.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { pushInvalid } from '../validate-object-meta.ts'
@@ -33,42 +34,71 @@ function defaultPolicySpec<S extends PolicySpec>(spec: S): S {
   return { ...spec, failurePolicy: spec.failurePolicy ?? 'Fail', ...(matchConstraints && { matchConstraints }) }
 }
 
+function validateNamedRule(rule: Draft<NamedRuleWithOperations>, path: string, errors: FieldError[]): void {
+  const names = rule.resourceNames ?? []
+  names.forEach((name, i) => {
+    pushInvalid(errors, `${path}.resourceNames[${i}]`, name, isPathSegmentName)
+    if (names.indexOf(name) < i) errors.push(fieldDuplicate(`${path}.resourceNames[${i}]`, name))
+  })
+  validateRule(rule, path, errors)
+}
+
 function validateMatch(match: Draft<MatchResources> | undefined, isPolicy: boolean, path: string, errors: FieldError[]): void {
   if (!match) {
     if (isPolicy) errors.push(fieldRequired(path))
     return
   }
-  if (isPolicy && (match.resourceRules?.length ?? 0) === 0) errors.push(fieldRequired(`${path}.resourceRules`))
   if (match.matchPolicy !== undefined && match.matchPolicy !== 'Equivalent' && match.matchPolicy !== 'Exact') errors.push(fieldNotSupported(`${path}.matchPolicy`, match.matchPolicy, ['Equivalent', 'Exact']))
   validateLabelSelector(match.namespaceSelector, `${path}.namespaceSelector`, errors)
   validateLabelSelector(match.objectSelector, `${path}.objectSelector`, errors)
-  match.resourceRules?.forEach((rule, i) => validateRule(rule, `${path}.resourceRules[${i}]`, errors))
-  match.excludeResourceRules?.forEach((rule, i) => validateRule(rule, `${path}.excludeResourceRules[${i}]`, errors))
+  match.resourceRules?.forEach((rule, i) => validateNamedRule(rule, `${path}.resourceRules[${i}]`, errors))
+  match.excludeResourceRules?.forEach((rule, i) => validateNamedRule(rule, `${path}.excludeResourceRules[${i}]`, errors))
+  if (isPolicy && (match.resourceRules?.length ?? 0) === 0) errors.push(fieldRequired(`${path}.resourceRules`))
 }
 
 function validateParamKind(kind: Draft<ParamKind> | undefined, errors: FieldError[]): void {
   if (!kind) return
   const at = 'spec.paramKind'
-  const [group = '', version] = (kind.apiVersion ?? '').split('/')
-  if (!kind.apiVersion) errors.push(fieldRequired(`${at}.apiVersion`))
+  const { apiVersion = '' } = kind
+  const parts = apiVersion === '/' ? [''] : apiVersion.split('/')
+  const group = parts.length > 1 ? parts[0] ?? '' : ''
+  const version = parts.at(-1) ?? ''
+  const joined = (path: string, value: string, wrong: readonly string[], intro = ''): void => { if (wrong.length > 0) errors.push(fieldInvalid(path, value, intro + wrong.join(','))) }
+  if (apiVersion === '') errors.push(fieldRequired(`${at}.apiVersion`))
+  else if (parts.length > 2) errors.push(fieldInvalid(`${at}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`))
   else {
-    if (version !== undefined) for (const text of isDns1123Subdomain(group)) errors.push(fieldInvalid(`${at}.apiVersion`, group, text))
-    for (const text of isDns1035Label(version ?? group)) errors.push(fieldInvalid(`${at}.apiVersion`, version ?? group, text))
+    if (group !== '') joined(`${at}.apiVersion`, group, isDns1123Subdomain(group))
+    if (version === '') errors.push(fieldInvalid(`${at}.apiVersion`, apiVersion, 'version must be specified'))
+    else joined(`${at}.apiVersion`, version, isDns1035Label(version))
   }
   if (!kind.kind) errors.push(fieldRequired(`${at}.kind`))
-  else for (const text of isDns1035Label(kind.kind.toLowerCase())) errors.push(fieldInvalid(`${at}.kind`, kind.kind, `may have mixed case, but should otherwise match: ${text}`))
+  else joined(`${at}.kind`, kind.kind, isDns1035Label(kind.kind.toLowerCase()), 'may have mixed case, but should otherwise match: ')
+}
+
+const identifier = /^[_a-zA-Z][_a-zA-Z0-9]*$/
+const reservedWords = new Set(['true', 'false', 'null', 'in', 'as', 'break', 'const', 'continue', 'else', 'for', 'function', 'if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while'])
+const mostAuditAnnotations = 20
+const auditExpressionLimitBytes = 5 * 1024
+
+function validateAuditAnnotations(annotations: readonly Draft<AuditAnnotation>[], policy: string, errors: FieldError[]): void {
+  const path = 'spec.auditAnnotations'
+  if (annotations.length > mostAuditAnnotations) errors.push(fieldInvalid(path, annotations, `must not have more than ${mostAuditAnnotations} auditAnnotations`))
+  annotations.forEach(({ key = '', valueExpression = '' }, i) => {
+    const at = `${path}[${i}]`
+    if (policy === '') errors.push(fieldInvalid(`${at}.key`, key, 'requires metadata.name be non-empty'))
+    else pushInvalid(errors, `${at}.key`, `${policy}/${key}`, isQualifiedName)
+    const expression = valueExpression.trim()
+    if (expression === '') errors.push(fieldRequired(`${at}.valueExpression`, 'valueExpression is not specified'))
+    else if (byteLength(expression) > auditExpressionLimitBytes) errors.push(fieldRequired(`${at}.valueExpression`, `must not exceed ${auditExpressionLimitBytes} bytes in length`))
+    if (annotations.findIndex((other) => (other.key ?? '') === key) < i) errors.push(fieldDuplicate(`${at}.key`, key))
+  })
 }
 
 function validateVariables(variables: readonly Draft<{ name: string, expression: string }>[] | undefined, errors: FieldError[]): void {
-  const names = new Set<string>()
   variables?.forEach(({ name = '', expression = '' }, i) => {
     const at = `spec.variables[${i}]`
-    if (name === '') errors.push(fieldRequired(`${at}.name`, 'name is not specified'))
-    else {
-      pushInvalid(errors, `${at}.name`, name, isCIdentifier)
-      if (names.has(name)) errors.push(fieldDuplicate(`${at}.name`, name))
-      names.add(name)
-    }
+    if (name.trim() === '') errors.push(fieldRequired(`${at}.name`, 'name is not specified'))
+    else if (!identifier.test(name) || reservedWords.has(name)) errors.push(fieldInvalid(`${at}.name`, name, 'name is not a valid CEL identifier'))
     if (expression.trim() === '') errors.push(fieldRequired(`${at}.expression`, 'expression is not specified'))
   })
 }
@@ -83,24 +113,26 @@ export const validatingAdmissionPolicyRules: KindRules<ValidatingAdmissionPolicy
     const spec = defaultPolicySpec(policy.spec ?? {})
     return spec === policy.spec ? policy : { ...policy, spec }
   },
-  validate({ spec }, errors) {
+  validate({ metadata, spec }, errors) {
     validateFailurePolicy(spec?.failurePolicy, errors)
     validateParamKind(spec?.paramKind, errors)
     validateMatch(spec?.matchConstraints, true, 'spec.matchConstraints', errors)
     validateMatchConditions(spec?.matchConditions, 'spec.matchConditions', errors)
     validateVariables(spec?.variables, errors)
     if ((spec?.validations?.length ?? 0) === 0 && (spec?.auditAnnotations?.length ?? 0) === 0) {
-      errors.push(fieldRequired('spec.validations', 'validations or auditAnnotations must be non-empty; at least one of them is required'))
-      errors.push(fieldRequired('spec.auditAnnotations', 'validations or auditAnnotations must be non-empty; at least one of them is required'))
+      errors.push(fieldRequired('spec.validations', 'validations or auditAnnotations must contain at least one item'))
+      errors.push(fieldRequired('spec.auditAnnotations', 'validations or auditAnnotations must contain at least one item'))
     }
-    spec?.validations?.forEach(({ expression = '', message, reason }, i) => {
+    spec?.validations?.forEach(({ expression = '', message = '', messageExpression = '', reason }, i) => {
       const at = `spec.validations[${i}]`
       if (expression.trim() === '') errors.push(fieldRequired(`${at}.expression`, 'expression is not specified'))
-      if (message !== undefined && message !== '' && message.trim() === '') errors.push(fieldInvalid(`${at}.message`, message, 'message must be non-empty if specified'))
-      else if (message?.includes('\n')) errors.push(fieldInvalid(`${at}.message`, message, 'message must not contain line breaks'))
+      if (messageExpression !== '' && messageExpression.trim() === '') errors.push(fieldInvalid(`${at}.messageExpression`, messageExpression, 'must be non-empty if specified'))
+      if (message !== '' && message.trim() === '') errors.push(fieldInvalid(`${at}.message`, message, 'message must be non-empty if specified'))
+      else if (/[\n\r]/.test(message.trim())) errors.push(fieldInvalid(`${at}.message`, message, 'message must not contain line breaks'))
       const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge', 'Unauthorized']
       if (reason !== undefined && !reasons.includes(reason)) errors.push(fieldNotSupported(`${at}.reason`, reason, reasons))
     })
+    validateAuditAnnotations(spec?.auditAnnotations ?? [], metadata.name ?? '', errors)
   },
 }
 
@@ -130,10 +162,11 @@ function validateParamRef(reference: Draft<ParamRef> | undefined, errors: FieldE
   if (!reference) return
   const at = 'spec.paramRef'
   const { name, selector, parameterNotFoundAction: action } = reference
-  if (name) pushInvalid(errors, `${at}.name`, name, isDns1123Subdomain)
+  if (name) pushInvalid(errors, `${at}.name`, name, isPathSegmentName)
   if (name && selector) errors.push(fieldForbidden(`${at}.name`, 'name and selector are mutually exclusive'))
-  else if (!name && !selector) errors.push(fieldRequired(at, 'one of name or selector must be specified'))
   validateLabelSelector(selector, `${at}.selector`, errors)
+  if (name && selector) errors.push(fieldForbidden(`${at}.selector`, 'name and selector are mutually exclusive'))
+  if (!name && !selector) errors.push(fieldRequired(at, 'one of name or selector must be specified'))
   if (action === undefined || action === '') errors.push(fieldRequired(`${at}.parameterNotFoundAction`))
   else if (action !== 'Allow' && action !== 'Deny') errors.push(fieldNotSupported(`${at}.parameterNotFoundAction`, action, ['Deny', 'Allow']))
 }
@@ -162,14 +195,14 @@ export const validatingAdmissionPolicyBindingRules: KindRules<ValidatingAdmissio
     validateBinding(spec, errors)
     const actions = spec?.validationActions ?? []
     const allowed = ['Audit', 'Deny', 'Warn']
-    if (actions.length === 0) errors.push(fieldRequired('spec.validationActions', 'at least one validation action is required'))
     actions.forEach((action, i) => {
       if (!allowed.includes(action)) errors.push(fieldNotSupported(`spec.validationActions[${i}]`, action, allowed))
       if (actions.indexOf(action) < i) errors.push(fieldDuplicate(`spec.validationActions[${i}]`, action))
     })
     if (actions.includes('Deny') && actions.includes('Warn')) {
-      errors.push(fieldInvalid('spec.validationActions', [...actions].sort(), 'must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)'))
+      errors.push(fieldInvalid('spec.validationActions', actions, 'must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)'))
     }
+    if (actions.length === 0) errors.push(fieldRequired('spec.validationActions', 'at least one validation action is required'))
   },
 }
 

@@ -2,6 +2,7 @@
 import type { ConfigMap, Secret } from '../../../../lib/api/generated/types/core-v1.ts'
 import type { ObjectMeta } from '../../../../lib/api/generated/types/meta-v1.ts'
 import { fieldForbidden, fieldInvalid, fieldRequired, fieldTooLong } from '../../../../lib/apimachinery/field-error.ts'
+import { parseJson } from '../../../../lib/apimachinery/parse-json.ts'
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isConfigMapKey } from '../../../../lib/apimachinery/validation.ts'
 import { byteLength } from '../byte-length.ts'
@@ -62,14 +63,19 @@ function toBase64(text: string): string {
 
 /** What is wrong with base64 data that must hold a JSON object. */
 function jsonObjectError(base64: string): string | undefined {
+  let bytes: Uint8Array
   try {
-    const parsed: unknown = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))))
-    if (typeof parsed === 'object' && !Array.isArray(parsed)) return undefined
-    const what = Array.isArray(parsed) ? 'array' : typeof parsed === 'boolean' ? 'bool' : typeof parsed
-    return `json: cannot unmarshal ${what} into Go value of type map[string]interface {}`
-  } catch (error) {
-    return base64 === '' ? 'unexpected end of JSON input' : error instanceof Error ? error.message : String(error)
+    bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+  } catch {
+    // The decoder refuses such data before it gets here.
+    return 'illegal base64 data'
   }
+  const parsed = parseJson(bytes)
+  if (!parsed.ok) return parsed.error
+  const { value } = parsed
+  if (typeof value === 'object' && !Array.isArray(value)) return undefined
+  const what = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
+  return `json: cannot unmarshal ${what} into Go value of type map[string]interface {}`
 }
 
 function validateSecret(secret: Secret, errors: FieldError[]): void {

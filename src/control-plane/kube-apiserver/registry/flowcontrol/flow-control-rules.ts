@@ -5,6 +5,7 @@ import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isDns1123Subdomain } from '../../../../lib/apimachinery/validation.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { pushInvalid } from '../validate-object-meta.ts'
+import { validatePolicyRules } from './validate-policy-rules.ts'
 
 const lowestPrecedence = 10000
 const mostQueues = 10000000
@@ -17,15 +18,11 @@ export const flowSchemaRules: KindRules<FlowSchema> = {
     if (precedence > lowestPrecedence) errors.push(fieldInvalid('spec.matchingPrecedence', precedence, `must not be greater than ${lowestPrecedence}`))
     if (precedence === 1 && metadata.name !== 'exempt') errors.push(fieldInvalid('spec.matchingPrecedence', precedence, "only the schema named 'exempt' may have matchingPrecedence 1"))
     const method = spec?.distinguisherMethod?.type
-    if (spec?.distinguisherMethod && method !== 'ByNamespace' && method !== 'ByUser') errors.push(fieldNotSupported('spec.distinguisherMethod', spec.distinguisherMethod, ['ByNamespace', 'ByUser']))
+    if (spec?.distinguisherMethod && method !== 'ByNamespace' && method !== 'ByUser') errors.push(fieldNotSupported('spec.distinguisherMethod.type', { Type: method ?? '' }, ['ByNamespace', 'ByUser']))
     const level = spec?.priorityLevelConfiguration?.name ?? ''
     if (level === '') errors.push(fieldRequired('spec.priorityLevelConfiguration.name', 'must reference a priority level'))
     else pushInvalid(errors, 'spec.priorityLevelConfiguration.name', level, isDns1123Subdomain)
-    spec?.rules?.forEach((rule, i) => {
-      const at = `spec.rules[${i}]`
-      if ((rule.subjects?.length ?? 0) === 0) errors.push(fieldRequired(`${at}.subjects`, 'subjects must contain at least one value'))
-      if ((rule.resourceRules?.length ?? 0) === 0 && (rule.nonResourceRules?.length ?? 0) === 0) errors.push(fieldRequired(at, 'at least one of resourceRules and nonResourceRules has to be non-empty'))
-    })
+    spec?.rules?.forEach((rule, i) => validatePolicyRules(rule, `spec.rules[${i}]`, errors))
   },
 }
 
@@ -76,7 +73,8 @@ export const priorityLevelConfigurationRules: KindRules<PriorityLevelConfigurati
     const limited = defaultLimited(spec.limited)
     return limited === spec.limited ? level : { ...level, spec: { ...spec, limited } }
   },
-  validate({ spec }, errors) {
+  validate({ metadata, spec }, errors) {
+    if ((metadata.name === 'exempt') !== (spec?.type === 'Exempt')) errors.push(fieldInvalid('spec.type', spec?.type ?? '', "type must be 'Exempt' if and only if name is 'exempt'"))
     switch (spec?.type) {
       case 'Exempt':
         if (spec.limited) errors.push(fieldForbidden('spec.limited', 'must be nil if the type is not Limited'))

@@ -5,12 +5,14 @@ import { fieldInvalid, fieldNotSupported } from '../../../../lib/apimachinery/fi
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { validateCounts } from '../apps/validate-replica-counts.ts'
 import type { KindRules } from '../generic-strategy.ts'
+import { goDisruptionSpec } from '../go-structs.ts'
+import { nameIsPathSegment } from '../name-rules.ts'
 import { validateConditions } from '../validation/conditions.ts'
 import { validateAtMostHundredPercent, validatePositiveIntOrPercent } from '../validation/int-or-percent.ts'
 import { hasInvalidLabelValue, validateLabelSelector } from '../validation/label-selector.ts'
 
 function validateSpec(spec: Draft<PodDisruptionBudgetSpec>, allowInvalidValues: boolean, errors: FieldError[]): void {
-  if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined) errors.push(fieldInvalid('spec', spec, 'minAvailable and maxUnavailable cannot be both set'))
+  if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined) errors.push(fieldInvalid('spec', goDisruptionSpec(spec), 'minAvailable and maxUnavailable cannot be both set'))
   for (const field of ['minAvailable', 'maxUnavailable'] as const) {
     if (spec[field] === undefined) continue
     validatePositiveIntOrPercent(spec[field], `spec.${field}`, errors)
@@ -22,6 +24,7 @@ function validateSpec(spec: Draft<PodDisruptionBudgetSpec>, allowInvalidValues: 
 }
 
 export const podDisruptionBudgetRules: KindRules<PodDisruptionBudget> = {
+  nameRule: nameIsPathSegment,
   prepareForCreate: (budget) => ({ ...budget, status: { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 } }),
   validate: (budget, errors) => validateSpec(budget.spec ?? {}, false, errors),
   validateUpdate: (budget, old, errors) => validateSpec(budget.spec ?? {}, hasInvalidLabelValue(old.spec?.selector), errors),

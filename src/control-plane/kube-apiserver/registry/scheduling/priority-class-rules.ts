@@ -6,6 +6,7 @@ import { fieldDuplicate, fieldForbidden, fieldInvalid } from '../../../../lib/ap
 import type { FieldError } from '../../../../lib/apimachinery/field-error.ts'
 import { isDns1123Label } from '../../../../lib/apimachinery/validation.ts'
 import { validateEnumeration } from '../core/pod/validate-pod-spec.ts'
+import { nodeLabelWarning } from '../core/pod/pod-warnings.ts'
 import { validateTolerations } from '../core/pod/validate-scheduling.ts'
 import type { KindRules } from '../generic-strategy.ts'
 import { goToleration } from '../go-structs.ts'
@@ -58,5 +59,12 @@ export const runtimeClassRules: KindRules<RuntimeClass> = {
   validate: (runtime, errors) => validateRuntime(runtime, errors),
   validateUpdate(runtime, old, errors) {
     if ((runtime.handler ?? '') !== (old.handler ?? '')) errors.push(fieldInvalid('handler', runtime.handler ?? '', 'field is immutable'))
+  },
+  warnings(runtime) {
+    const labels = Object.keys(runtime.scheduling?.nodeSelector ?? {})
+    return labels.flatMap((label) => {
+      const text = nodeLabelWarning(label)
+      return text === undefined ? [] : [`scheduling.nodeSelector: ${text}`]
+    })
   },
 }

@@ -9,7 +9,7 @@ import { validateCsiDriverName } from '../core/pod/validate-legacy-volumes.ts'
 import { validateVolumeSpec } from '../core/storage/persistent-volume-rules.ts'
 import { resetMetaForStatus, statusOnly } from '../generic-strategy.ts'
 import type { KindRules } from '../generic-strategy.ts'
-import { goCsiNodeDriver } from '../go-structs.ts'
+import { goAttachment, goCsiNodeDriver } from '../go-structs.ts'
 import { semanticEqual } from '../semantic-equal.ts'
 import { pushInvalid, validateImmutable } from '../validate-object-meta.ts'
 import { hasInvalidLabelValue, validateLabelSelector } from '../validation/label-selector.ts'
@@ -210,7 +210,7 @@ export const volumeAttachmentRules: KindRules<VolumeAttachment> = {
   },
   validateUpdate(attachment, old, errors) {
     validateAttachment(attachment, errors)
-    validateImmutable(attachment.spec, old.spec, 'spec', errors)
+    validateImmutable(goAttachment(attachment.spec), goAttachment(old.spec), 'spec', errors)
   },
   prepareStatus(attachment, old) {
     const next = statusOnly(attachment, old)

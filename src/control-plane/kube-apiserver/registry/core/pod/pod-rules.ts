@@ -6,7 +6,6 @@ import { isDns1123Label } from '../../../../../lib/apimachinery/validation.ts'
 import { resetMetaForStatus, statusOnly } from '../../generic-strategy.ts'
 import type { KindRules } from '../../generic-strategy.ts'
 import { semanticEqual } from '../../semantic-equal.ts'
-import { warningsForIp } from '../../validation/addresses.ts'
 import { defaultPod } from './default-pod.ts'
 import { mapChanged, syncServiceAccount } from './default-pod-spec.ts'
 import { computeQosClass } from './pod-resources.ts'
@@ -185,8 +184,3 @@ export const podRules: KindRules<Pod> = {
     'status.podIP': pod.status?.podIPs?.[0]?.ip ?? pod.status?.podIP ?? '', 'status.nominatedNodeName': pod.status?.nominatedNodeName ?? '',
   }),
 }
-
-export const podStatusWarnings = (status: PodStatus): readonly string[] => [
-  ...(status.podIPs ?? []).flatMap((address, i) => warningsForIp(address.ip, `status.podIPs[${i}].ip`)),
-  ...(status.hostIPs ?? []).flatMap((address, i) => warningsForIp(address.ip, `status.hostIPs[${i}].ip`)),
-]

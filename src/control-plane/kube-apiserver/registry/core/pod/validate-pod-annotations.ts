@@ -4,6 +4,7 @@ import type { Draft } from '../../../../../lib/base/json.ts'
 import type { AppArmorProfile, PodSpec, SeccompProfile, Toleration } from '../../../../../lib/api/generated/types/core-v1.ts'
 import type { ObjectMeta } from '../../../../../lib/api/generated/types/meta-v1.ts'
 import { fieldForbidden, fieldInvalid } from '../../../../../lib/apimachinery/field-error.ts'
+import { parseJson } from '../../../../../lib/apimachinery/parse-json.ts'
 import type { FieldError } from '../../../../../lib/apimachinery/field-error.ts'
 import { validateLocalDescendingPath } from '../../validation/paths.ts'
 import { deletionCostAnnotation, isDeletionCost } from './pod-validation-options.ts'
@@ -37,13 +38,10 @@ export function validatePodAnnotations(annotations: Annotations, spec: Draft<Pod
 }
 
 function validateTolerationsText(text: string, path: string, errors: FieldError[]): void {
-  try {
-    const parsed: unknown = JSON.parse(text)
-    // cast: validateTolerations takes any shape of items
-    if (Array.isArray(parsed)) validateTolerations(parsed as readonly Draft<Toleration>[], `${path}.${tolerationsAnnotation}`, errors)
-  } catch (error) {
-    errors.push(fieldInvalid(path, tolerationsAnnotation, error instanceof Error ? error.message : String(error)))
-  }
+  const parsed = parseJson(new TextEncoder().encode(text))
+  if (!parsed.ok) errors.push(fieldInvalid(path, tolerationsAnnotation, parsed.error))
+  // cast: validateTolerations takes any shape of items
+  else if (Array.isArray(parsed.value)) validateTolerations(parsed.value as readonly Draft<Toleration>[], `${path}.${tolerationsAnnotation}`, errors)
 }
 
 function validateSeccompText(text: string, path: string, errors: FieldError[]): void {
