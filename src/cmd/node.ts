@@ -48,7 +48,8 @@ export function run(args: readonly string[]): Promise<number> {
       const proxyClient = createApiClient(connect(configuration.kubeProxy, 'kube-proxy'), { userAgent: 'kube-proxy' })
       const proxy = startKubeProxy({
         informers: createInformerFactory({ client: proxyClient, clock: realClock, random: realRandom, logger: logger.named('kube-proxy') }), clock: realClock, logger: logger.named('kube-proxy'), runner: createIptablesRunner(),
-        nodeName: name, clusterCidr: configuration.clusterCidr, healthAddress: { host: '0.0.0.0', port: 10256 }, metricsAddress: { host: '127.0.0.1', port: 10249 }, writeSysctl: (setting, value) => writeFileSync(`/proc/sys/${setting}`, value),
+        // A change is to hold within a second, also when it follows another: changes are written alone, which is cheap.
+        minSyncPeriodMs: 100, nodeName: name, clusterCidr: configuration.clusterCidr, healthAddress: { host: '0.0.0.0', port: 10256 }, metricsAddress: { host: '127.0.0.1', port: 10249 }, writeSysctl: (setting, value) => writeFileSync(`/proc/sys/${setting}`, value),
       }, signal)
       proxy.catch((error: unknown) => { if (!signal.aborted) logger.error('kube-proxy ended', new Error(describeError(error))) })
 

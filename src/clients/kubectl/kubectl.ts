@@ -38,9 +38,9 @@ export async function executeKubectl(args: readonly string[], world: Omit<Kubect
     const parsed = parseFlags(specs, rest)
     if (parsed.flags['help'] === true) { world.out(formatHelp(command, path)); return 0 }
     if (!command.run) {
-      if (parsed.args.length > 0) throw new UsageError(`unknown command ${JSON.stringify(`${path} ${parsed.args[0] ?? ''}`)}`, path)
+      if (parsed.args.length > 0) throw new UsageError(`unknown command ${JSON.stringify(parsed.args[0] ?? '')}`, path)
       world.out(formatHelp(command, path))
-      return 0
+      return 1
     }
     const context: KubectlContext = { ...world, session: () => (session ??= openSession(parsed.flags as never, world)) } // cast: the global flags are among the specs
     return await command.run(context, parsed as never) // cast: parsed by this command's own specs

@@ -39,6 +39,8 @@ export interface Session {
   /** The whole answer, of any kind. @throws ApiError, TransportError */
   send(method: ApiRequest['method'], path: string, options?: RequestOptions): Promise<ApiResponse>
   watch(path: string, options?: { readonly accept?: string; readonly signal?: AbortSignal }): AsyncIterable<readonly WatchEvent[]>
+  /** Time of day, for ages. */
+  nowMs(): number
   close(): void
 }
 
@@ -66,7 +68,7 @@ export function openSession(flags: FlagValues<typeof globalFlags>, context: Omit
       ...(flags['client-key'] ? { clientKey: flags['client-key'] } : {}), ...(flags['insecure-skip-tls-verify'] ? { insecureSkipTlsVerify: true } : {}), ...(flags['tls-server-name'] ? { tlsServerName: flags['tls-server-name'] } : {}),
     })
   } catch (error) {
-    if (error instanceof KubeconfigError) throw new KubectlError(error.message)
+    if (error instanceof KubeconfigError) throw flags.context && error.message.startsWith('context ') ? new KubectlError(`Error in configuration: context was not found for specified context: ${flags.context}`, 1, true) : new KubectlError(flags.cluster && error.message.startsWith('cluster ') ? `no server found for cluster ${JSON.stringify(flags.cluster)}` : error.message)
     throw error
   }
   const timeoutMs = /^\d+$/.test(flags['request-timeout']) ? Number(flags['request-timeout']) * 1000 : parseGoDuration(flags['request-timeout'])
@@ -100,6 +102,7 @@ export function openSession(flags: FlagValues<typeof globalFlags>, context: Omit
       if (response.status >= 400) throw new ApiError(statusOf(response))
       if (response.body.kind === 'events') yield* response.body.events
     },
+    nowMs: () => context.clock.now(),
     close: () => transport?.[Symbol.dispose](),
   }
   return session

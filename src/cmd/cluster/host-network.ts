@@ -103,7 +103,11 @@ export async function routePods(network: ClusterNetwork, clusterName: string, po
 
 /** Takes everything away again; what isn't there is passed over. */
 export async function removeNetwork(network: ClusterNetwork, clusterName: string, nodes: readonly string[]): Promise<void> {
-  for (const node of nodes) await tryCommand('ip', ['netns', 'del', namespaceName(clusterName, node)])
+  for (const [index, node] of nodes.entries()) {
+    // The kernel takes a namespace's own cables away some time later.
+    await tryCommand('ip', ['link', 'del', cableName(network, index)])
+    await tryCommand('ip', ['netns', 'del', namespaceName(clusterName, node)])
+  }
   await tryCommand('ip', ['link', 'del', network.bridge])
   await tryCommand('nft', ['delete', 'table', 'ip', network.bridge])
 }

@@ -1,5 +1,6 @@
 // The EtcdClient of a store in the same process: no serialisation, no copies of values, no sockets. A read answers with the stored records.
 import { etcdError } from '../../lib/etcd-api/etcd-error.ts'
+import type { Caller } from './auth/caller.ts'
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
 import type {
@@ -49,7 +50,7 @@ export class EmbeddedEtcdClient implements EtcdClient {
     }
   }
 
-  async txn(request: EtcdTxnRequest, signal: AbortSignal): Promise<EtcdTxnResponse> {
+  async txn(request: EtcdTxnRequest & { readonly caller?: Caller }, signal: AbortSignal): Promise<EtcdTxnResponse> {
     checkTxn(request, this.#maxTxnOps)
     if (isReadOnly(request)) {
       this.#member.checkServing(signal)

@@ -2,6 +2,7 @@
 //
 // With a data folder it recovers what was acknowledged before (snapshot, then log), and refuses with a StorageError what is damaged.
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
@@ -10,9 +11,12 @@ import { EtcdError } from '../../lib/etcd-api/etcd-error.ts'
 import type { EtcdClient } from '../../lib/etcd-client/etcd-client.ts'
 import { StorageError, type Disk } from './disk/disk.ts'
 import { realDisk } from './disk/real-disk.ts'
+import { largestCost, smallestCost } from './auth/bcrypt.ts'
 import { EmbeddedEtcdClient } from './embedded-client.ts'
 import { Member } from './member.ts'
 import { listSnapshots, readSnapshot, removeOtherSnapshots, writeSnapshot } from './snapshot/snapshot-file.ts'
+import { parseAuthToken } from './tokens/parse-auth-token.ts'
+import type { TokenProvider } from './tokens/token-provider.ts'
 import { StateMachine } from './state-machine.ts'
 import { entryTypes, type Entry, type Identity, type SnapshotMark } from './wal/raft-messages.ts'
 import { readRequest } from './wal/request-codec.ts'
@@ -39,6 +43,14 @@ export interface EtcdOptions {
   readonly snapshotCount?: number
   /** Bytes of log after which a snapshot may be written, however small the store. Default 4 MiB. */
   readonly snapshotBytes?: number
+  /** `simple` (the default) or `jwt,sign-method=…,priv-key=…`. */
+  readonly authToken?: string
+  /** Life of a simple token, milliseconds. Default five minutes. */
+  readonly authTokenTtlMs?: number
+  /** Work per password, 4 to 31. Default 10. */
+  readonly bcryptCost?: number
+  /** The name in a client's certificate says who they are, when they bring no token. */
+  readonly clientCertAuth?: boolean
   /** Of the log; see WalOptions. */
   readonly segmentBytes?: number
   readonly zeroedBytes?: number
@@ -59,8 +71,15 @@ export interface EtcdInternals {
   readonly name: string
   readonly peerUrls: readonly string[]
   readonly clientUrls: readonly string[]
+  readonly clock: Clock
+  readonly random: Random
+  readonly tokens: TokenProvider
+  /** Whether the name in a client's certificate says who they are. */
+  readonly clientCertAuth: boolean
+  readonly bcryptCost: number
 }
 
+const defaultBcryptCost = 10
 const defaultPeerUrls = ['http://localhost:2380']
 const defaultQuotaBytes = 2 * 1024 * 1024 * 1024
 const defaultMaxRequestBytes = 1.5 * 1024 * 1024
@@ -73,6 +92,10 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   const peerUrls = options.peerUrls ?? defaultPeerUrls
   const clientUrls = options.clientUrls ?? ['http://localhost:2379']
   const machine = new StateMachine(Math.ceil(((options.electionTimeoutMs ?? 1000) * 3) / 2 / 1000))
+  const tokens = parseAuthToken(options.authToken ?? 'simple', { clock, random: options.random, readFile: (path) => readFileSync(path), ...(options.authTokenTtlMs ? { ttlMs: options.authTokenTtlMs } : {}) })
+  machine.assignToken = (username, authRevision, prefix, index) => tokens.assign(username, authRevision, prefix, index)
+  machine.auth.onInvalidated = (username) => tokens.invalidate(username)
+  const cost = options.bcryptCost ?? defaultBcryptCost
   const computed = identityOf(peerUrls, options.clusterToken ?? 'etcd-cluster')
   await using cleanup = new AsyncDisposableStack()
   const log = options.disk === 'memory' ? undefined : await openLog(options, options.disk, machine, computed, cleanup)
@@ -84,8 +107,12 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   cleanup.defer(() => member.stop())
   member.start()
   const client = new EmbeddedEtcdClient({ member, clock, random: options.random, maxTxnOps: options.maxTxnOps ?? 128, maxRequestBytes: options.maxRequestBytes ?? defaultMaxRequestBytes })
+  const internals: EtcdInternals = {
+    member, client, identity, name, peerUrls, clientUrls, clock, random: options.random, tokens, clientCertAuth: options.clientCertAuth ?? false,
+    bcryptCost: cost < smallestCost || cost > largestCost ? defaultBcryptCost : cost,
+  }
   const owned = cleanup.move()
-  return { client, broken: member.broken, internals: { member, client, identity, name, peerUrls, clientUrls }, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { client, broken: member.broken, internals, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 async function openLog(options: EtcdOptions, place: Exclude<EtcdOptions['disk'], 'memory'>, machine: StateMachine, identity: Identity, cleanup: AsyncDisposableStack): Promise<WriteAheadLog> {
@@ -117,7 +144,7 @@ function replay(machine: StateMachine, entry: Entry, nowMs: number): void {
   const request = readRequest(entry.data)
   if (!request) return
   try {
-    machine.apply(request, nowMs)
+    machine.apply(request, nowMs, entry.index)
   } catch (error) {
     if (!(error instanceof EtcdError)) throw error
   }

@@ -32,7 +32,12 @@ function scan(bytes: Uint8Array, maxDepth: number): Scan {
     const c = bytes[i]! // cast: inside the bounds
     if (c === 0x22) {
       i++
-      while (i < length && bytes[i] !== 0x22) i += bytes[i] === 0x5c ? 2 : 1
+      while (i < length && bytes[i] !== 0x22) {
+        if (bytes[i] !== 0x5c) { i++; continue }
+        // Half of a surrogate pair, perhaps.
+        if (bytes[i + 1] === 0x75 && (bytes[i + 2] === 0x64 || bytes[i + 2] === 0x44)) careful = true
+        i += 2
+      }
       digits = 0
     } else if (c >= 0x30 && c <= 0x39) {
       if (++digits > 15) careful = true
@@ -183,7 +188,8 @@ class CarefulParser {
       if (c === '') throw new JsonError('unexpected end of JSON input')
       if (c < ' ') throw this.#unexpected('in string literal')
       this.#at++
-      if (c === '"') return out
+      // Half of a surrogate pair isn't text: Go reads the replacement character.
+      if (c === '"') return out.toWellFormed()
       if (c !== '\\') { out += c; continue }
       const escaped = this.#text.charAt(this.#at)
       if (escaped === 'u') {

@@ -111,18 +111,24 @@ export async function startKubelet(options: KubeletOptions, signal: AbortSignal)
   }
   /** The range from which the runtime gives pods their addresses: set by hand, or by the node IPAM controller on the Node. */
   let toldPodCidr = ''
-  const tellPodCidr = async (podCidr: string): Promise<void> => {
-    if (podCidr === '' || podCidr === toldPodCidr) return
+  let telling: Promise<void> = Promise.resolve()
+  const tellPodCidr = (podCidr: string): Promise<void> => {
+    if (podCidr === '' || podCidr === toldPodCidr) return telling
     toldPodCidr = podCidr
-    try {
-      await runtime.updateRuntimeConfig({ runtimeConfig: { networkConfig: { podCidr } } }, ended)
-      await askRuntime()
-    } catch (error) {
-      toldPodCidr = ''
-      if (!ended.aborted) logger.error('Could not tell the runtime the pod CIDR', error)
+    const tell = async (): Promise<void> => {
+      try {
+        await runtime.updateRuntimeConfig({ runtimeConfig: { networkConfig: { podCidr } } }, ended)
+        await askRuntime()
+      } catch (error) {
+        toldPodCidr = ''
+        if (!ended.aborted) logger.error('Could not tell the runtime the pod CIDR', error)
+      }
     }
+    telling = tell()
+    return telling
   }
-  const passPodCidr = (seen: Node): void => run('The pod CIDR', tellPodCidr(seen.spec.podCIDRs?.join(',') || (seen.spec.podCIDR ?? '')))
+  const podCidrOf = (seen: Node): string => seen.spec.podCIDRs?.join(',') || (seen.spec.podCIDR ?? '')
+  const passPodCidr = (seen: Node): void => run('The pod CIDR', tellPodCidr(podCidrOf(seen)))
   const runtimeProblem = (): string | undefined => {
     const quietMs = clock.monotonic() - runtimeSeenMs
     return version === undefined || quietMs > 30_000 ? 'container runtime is down' : cache.health()
@@ -286,6 +292,8 @@ export async function startKubelet(options: KubeletOptions, signal: AbortSignal)
     pressures: eviction.pressures(), nowMs: clock.now(),
   })
   const collectFacts = async (): Promise<NodeFacts> => {
+    // A kubelet that starts anew must not call a node not ready only because the runtime hasn't heard of the range again.
+    if (node) await tellPodCidr(podCidrOf(node))
     machine = await readMachine()
     await stats.refreshNodeFs()
     let found: NodeFacts['images'] = []

@@ -158,7 +158,7 @@ export function imageTests(world: () => NodeWorld): void {
       await world().createPod('by-digest', one(byDigest, 'Always'))
       await world().podWhen('by-digest', 'over', isOver)
       assert.equal(await world().logs('by-digest'), 'made archive\npulled\n')
-      await world().createPod('missing', { containers: [shell('main', idle, { image: `${host}/team/missing:1` })] })
+      await world().createPod('missing', { containers: [{ ...shell('main', ''), image: `${host}/team/missing:1`, command: ['/bin/busybox', 'sleep', '1000'] }] })
       await world().podWhen('missing', 'ErrImagePull', (p) => container(p)?.state?.waiting?.reason === 'ErrImagePull')
       const backing = await world().podWhen('missing', 'ImagePullBackOff', (p) => container(p)?.state?.waiting?.reason === 'ImagePullBackOff')
       assert.match(container(backing)?.state?.waiting?.message ?? '', /Back-off pulling image ".*\/team\/missing:1"/)

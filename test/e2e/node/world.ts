@@ -141,7 +141,7 @@ export class NodeWorld implements AsyncDisposable {
     const groups: string[] = []
     for (const hierarchy of hierarchies()) {
       const parent = join(hierarchy, `k8ts/${this.name}/${node}`)
-      groups.push(...foldersBelow(parent))
+      groups.push(...foldersBelow(parent).filter((folder) => /kubepods\/.*pod/.test(folder)))
     }
     const processes = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).flatMap((pid) => {
       try {

@@ -1,5 +1,5 @@
 // kubectl api-resources and api-versions: what the server offers. Upstream: kubectl/pkg/cmd/apiresources
-import { KubectlError, defineCommand } from '../command.ts'
+import { KubectlError, UsageError, defineCommand } from '../command.ts'
 import { preferred } from '../discovery/resource-mapper.ts'
 import { TabWriter } from '../printers/tab-writer.ts'
 
@@ -11,8 +11,8 @@ export const apiResourcesCommand = defineCommand({
     output: { type: 'string', short: 'o', usage: 'Output format: wide or name.' }, 'sort-by': { type: 'string', usage: "Sort by 'name' or 'kind'." }, verbs: { type: 'strings', usage: 'Only resources that support these verbs.' },
   },
   async run(context, { flags, args, given }) {
-    if (args.length > 0) throw new KubectlError(`unexpected arguments: [${args.join(' ')}]`)
-    if (!['', 'wide', 'name'].includes(flags.output)) throw new KubectlError(`--output ${flags.output} is not available`)
+    if (args.length > 0) throw new UsageError(`unexpected arguments: [${args.join(' ')}]`, 'api-resources')
+    if (!['', 'wide', 'name'].includes(flags.output)) throw new KubectlError(`unable to match a printer suitable for the output format ${JSON.stringify(flags.output)}, allowed formats are: json,kyaml,name,wide,yaml`)
     if (!['', 'name', 'kind'].includes(flags['sort-by'])) throw new KubectlError(`--sort-by accepts only name or kind`)
     const { mapper } = context.session()
     if (!flags.cached) mapper.invalidate()

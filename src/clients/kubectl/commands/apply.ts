@@ -16,6 +16,7 @@ import { fetchObjects } from '../resources/resource-arguments.ts'
 import type { Session } from '../session.ts'
 import { dryRunOf, fieldValidationOf, lastAppliedAnnotation, printOutcome, withLastApplied } from './create-objects.ts'
 import { nameOf } from '../printers/output-format.ts'
+import { sortKeys } from '../printers/json-printer.ts'
 
 const mostRetries = 5
 
@@ -31,7 +32,7 @@ export const applyCommand = defineCommand({
   name: 'apply', group: 'Advanced Commands', short: 'Apply a configuration to a resource by file name or stdin', usage: '(-f FILENAME | -k DIRECTORY) [options]', examples: '  kubectl apply -f ./web.yaml\n  cat pod.json | kubectl apply -f -', flags: applyFlags,
   async run(context, { flags, args, given }) {
     if (args.length > 0) throw new UsageError(`Unexpected args: [${args.join(' ')}]`, 'apply')
-    if (flags.filename.length === 0) throw new UsageError('must specify one of -f and -k', 'apply')
+    if (flags.filename.length === 0) throw new KubectlError('must specify one of -f and -k')
     if (flags['force-conflicts'] && !flags['server-side']) throw new KubectlError('--force-conflicts only works with --server-side')
     const dryRun = dryRunOf(flags['dry-run'])
     if (dryRun === 'client' && flags['server-side']) throw new KubectlError("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)")
@@ -46,7 +47,7 @@ export const applyCommand = defineCommand({
         if (!resource) throw new KubectlError(`resource mapping not found for name: ${JSON.stringify(nameIn(object))} namespace: ${JSON.stringify(namespaceIn(object))} from ${JSON.stringify(source)}: no matches for kind ${JSON.stringify(String(object['kind']))} in version ${JSON.stringify(String(object['apiVersion']))}\nensure CRDs are installed first`)
         const namespace = resource.namespaced ? namespaceIn(object) || session.namespace : ''
         if (session.namespaceGiven && resource.namespaced && namespace !== session.namespace) throw new KubectlError(`the namespace from the provided object ${JSON.stringify(namespace)} does not match the namespace ${JSON.stringify(session.namespace)}. You must pass '--namespace=${namespace}' to perform this operation.`)
-        if (nameIn(object) === '') throw new KubectlError(isJsonObject(object['metadata']) && object['metadata']['generateName'] ? `from ${String(object['metadata']['generateName'])}: cannot use generate name with apply` : 'resource name may not be empty')
+        if (nameIn(object) === '') throw new KubectlError(isJsonObject(object['metadata']) && object['metadata']['generateName'] ? `from ${String(object['metadata']['generateName'])}: cannot use generate name with apply` : `error when retrieving current configuration of:\n${describeTarget(resource, '', namespace)}\nfrom server for: ${JSON.stringify(source)}: resource name may not be empty`)
         const target: Target = { session, resource, namespace, name: nameIn(object), source, dryRun, fieldValidation: fieldValidationOf(flags.validate), fieldManager: flags['server-side'] && !given.has('field-manager') ? 'kubectl' : flags['field-manager'] }
         const placed: JsonObject = resource.namespaced ? { ...object, metadata: { ...metadataOf(object), namespace } } : object
         const outcome = flags['server-side'] ? await applyOnServer(target, placed, flags['force-conflicts']) : await applyOnClient(context, target, placed, flags)
@@ -63,6 +64,12 @@ export const applyCommand = defineCommand({
     return errors.length > 0 ? 1 : 0
   },
 })
+
+/** Which object, as messages about it say. */
+function describeTarget(resource: ServerResource, name: string, namespace: string): string {
+  const groupVersion = `${resource.group}/${resource.version}`
+  return `Resource: "${groupVersion}, Resource=${resource.resource}", GroupVersionKind: "${groupVersion}, Kind=${resource.kind}"\nName: ${JSON.stringify(name)}, Namespace: ${JSON.stringify(namespace)}`
+}
 
 interface Target {
   readonly session: Session
@@ -123,7 +130,8 @@ async function applyOnClient(context: KubectlContext, target: Target, given: Jso
         for await (const _events of session.watch(collectionPath(resource, namespace, { fieldSelector: `metadata.name=${name}`, watch: true, timeoutSeconds: 30 }))) if (_events.some((e) => e.type === 'DELETED')) break
         return { ...await create(), operation: 'configured' }
       }
-      throw error
+      if (!(error instanceof ApiError) || error.reason === 'Invalid') throw error
+      throw new ApiError({ ...error.status, message: `error when applying patch:\n${goJson(patch)}\nto:\n${describeTarget(resource, name, namespace)}\nfor: ${JSON.stringify(target.source)}: error when patching ${JSON.stringify(target.source)}: ${error.message}` })
     }
   }
 }
@@ -169,3 +177,8 @@ const metadataOf = (object: JsonObject): JsonObject => (isJsonObject(object['met
 const nameIn = (object: JsonObject): string => String(metadataOf(object)['name'] ?? '')
 const namespaceIn = (object: JsonObject): string => String(metadataOf(object)['namespace'] ?? '')
 const uidIn = (object: JsonObject): string => String(metadataOf(object)['uid'] ?? '')
+
+/** JSON with sorted keys and Go's escapes, as Go encodes a map. */
+function goJson(value: JsonObject): string {
+  return JSON.stringify(sortKeys(value)).replace(/[<>&]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}

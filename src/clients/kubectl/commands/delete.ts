@@ -4,7 +4,7 @@ import { isJsonObject } from '../../../lib/base/json.ts'
 import { sleep } from '../../../lib/base/clock.ts'
 import { ApiError, hasReason } from '../../../lib/client/api-error.ts'
 import { parseGoDuration } from '../../../lib/component-base/flags.ts'
-import { KubectlError, UsageError, defineCommand } from '../command.ts'
+import { KubectlError, defineCommand } from '../command.ts'
 import type { KubectlContext } from '../command.ts'
 import type { ServerResource } from '../discovery/resource-mapper.ts'
 import { formatApiError } from '../kubectl.ts'
@@ -45,7 +45,7 @@ export const deleteCommand = defineCommand({
     if (force && grace === 0) context.err('Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n')
     const ignoreNotFound = flags['ignore-not-found'] || flags.all || flags.selector !== ''
     const doomed = await findDoomed(context, session, args, flags)
-    if (doomed.length === 0) { if (!ignoreNotFound || flags.all) context.out('No resources found\n'); return 0 }
+    if (doomed.length === 0) { context.out('No resources found\n'); return 0 }
     const propagationPolicy = flags.cascade === 'orphan' || flags.cascade === 'false' ? 'Orphan' : flags.cascade === 'foreground' ? 'Foreground' : 'Background'
     const dryRun = flags['dry-run'] === 'server'
     const body: JsonObject = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy, ...(grace >= 0 ? { gracePeriodSeconds: grace } : {}), ...(dryRun ? { dryRun: ['All'] } : {}) }
@@ -94,7 +94,7 @@ async function findDoomed(context: KubectlContext, session: Session, args: reado
       return { resource, namespace: resource.namespaced ? String(metadata['namespace'] ?? session.namespace) : '', name: nameIn(object) }
     }))
   }
-  if (args.length === 0) throw new UsageError('You must provide one or more resources by argument or filename.', 'delete')
+  if (args.length === 0) throw new KubectlError("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   const targets = await resolveTargets(session, args, { allNamespaces: flags['all-namespaces'] })
   if (targets.some((t) => t.type === 'collection') && !flags.all && !flags.selector && !flags['field-selector']) throw new KubectlError('resource(s) were provided, but no name was specified')
   const found: Doomed[] = []

@@ -2,6 +2,7 @@
 // Upstream: kubectl/pkg/cmd/get
 import type { JsonObject, JsonValue } from '../../../lib/base/json.ts'
 import { isJsonObject } from '../../../lib/base/json.ts'
+import { translateTimestampSince } from '../../../lib/apimachinery/duration.ts'
 import { parseJsonPath, relaxJsonPath } from '../../../lib/apimachinery/jsonpath.ts'
 import { ApiError } from '../../../lib/client/api-error.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
@@ -12,7 +13,7 @@ import { TablePrinter } from '../printers/table-printer.ts'
 import type { TableObject, TableRow } from '../printers/table-printer.ts'
 import { readManifests } from '../resources/manifest-files.ts'
 import { collectionPath, displayResource, objectPath } from '../resources/object-path.ts'
-import { fetchObjects, resolveTargets } from '../resources/resource-arguments.ts'
+import { fetchObjects, listErrorsNamed, resolveTargets } from '../resources/resource-arguments.ts'
 import type { ResourceTarget } from '../resources/resource-arguments.ts'
 import { formatJson } from '../printers/json-printer.ts'
 import { textOf } from '../session.ts'
@@ -55,12 +56,13 @@ export const getCommand = defineCommand({
       context.out(textOf(await session.send('GET', flags.raw)))
       return 0
     }
+    if (flags['output-watch-events'] && !flags.watch && !flags['watch-only']) throw new KubectlError('--output-watch-events option can only be used with --watch or --watch-only')
     const sorting = flags['sort-by']
     const format = parseOutputFormat(flags.output, flags.template)
     let targets: readonly ResourceTarget[]
     if (flags.filename.length > 0) targets = await targetsOfFiles(context, session, flags.filename, flags.recursive)
     else {
-      if (args.length === 0) throw new UsageError('You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).', 'get')
+      if (args.length === 0) throw new KubectlError('You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).\nSee \'kubectl get -h\' for help and examples', 1, true)
       if (flags.selector && args.length > 1 && !args.some((a) => a.includes('/'))) throw new KubectlError('selectors and the all flag cannot be used when passing resource/name arguments')
       targets = await resolveTargets(session, args, { allNamespaces: flags['all-namespaces'] })
     }
@@ -141,14 +143,14 @@ async function fetchTable(session: Session, target: ResourceTarget, request: Tab
   const includeObject = request.includeObject ? 'Object' : undefined
   if (target.type === 'object') {
     const answer = await session.request('GET', objectPath(target.resource, target.namespace, target.name, request.subresource, { includeObject }), { accept: tableAccept })
-    return { ...toTable(answer), resourceVersion: '' }
+    return { ...toTable(answer, session.nowMs()), resourceVersion: '' }
   }
   let token = ''
   let resourceVersion = ''
   let table: TableObject = {}
   do {
-    const answer = await session.request('GET', collectionPath(target.resource, target.namespace, { labelSelector: request.labelSelector, fieldSelector: request.fieldSelector, limit: request.chunkSize || undefined, continue: token, includeObject }), { accept: tableAccept })
-    const page = toTable(answer)
+    const answer = await listErrorsNamed(target.resource, request, () => session.request('GET', collectionPath(target.resource, target.namespace, { labelSelector: request.labelSelector, fieldSelector: request.fieldSelector, limit: request.chunkSize || undefined, continue: token, includeObject }), { accept: tableAccept }))
+    const page = toTable(answer, session.nowMs())
     table = { columnDefinitions: table.columnDefinitions ?? page.columnDefinitions ?? [], rows: [...(table.rows ?? []), ...(page.rows ?? [])] }
     const metadata = isJsonObject(answer['metadata']) ? answer['metadata'] : {}
     resourceVersion ||= String(metadata['resourceVersion'] ?? '')
@@ -158,12 +160,12 @@ async function fetchTable(session: Session, target: ResourceTarget, request: Tab
 }
 
 /** A server that can't print gives the objects themselves: their names must do. */
-function toTable(answer: JsonObject): TableObject {
+function toTable(answer: JsonObject, nowMs: number): TableObject {
   if (answer['kind'] === 'Table') return answer as unknown as TableObject // cast: a Table by its kind
   const items = Array.isArray(answer['items']) ? answer['items'].filter(isJsonObject) : [answer]
   return {
-    columnDefinitions: [{ name: 'Name', type: 'string', format: 'name' }],
-    rows: items.map((object) => ({ cells: [isJsonObject(object['metadata']) ? String(object['metadata']['name'] ?? '') : ''], object: object as NonNullable<TableRow['object']> })), // cast: objects have metadata
+    columnDefinitions: [{ name: 'Name', type: 'string', format: 'name' }, { name: 'Age', type: 'string' }],
+    rows: items.map((object) => ({ cells: isJsonObject(object['metadata']) ? [String(object['metadata']['name'] ?? ''), translateTimestampSince(String(object['metadata']['creationTimestamp'] ?? ''), nowMs)] : ['', '<unknown>'], object: object as NonNullable<TableRow['object']> })), // cast: objects have metadata
   }
 }
 
@@ -233,7 +235,7 @@ async function watchTargets(context: KubectlContext, session: Session, targets: 
         if (event.type === 'ERROR') throw new ApiError(event.object as never) // cast: an ERROR event holds a Status
         if (event.type === 'BOOKMARK') continue
         if (printObject) emit(event.object, event.type)
-        else tables.print(toTable(event.object), event.type)
+        else tables.print(toTable(event.object, session.nowMs()), event.type)
       }
     }
   } catch (error) {

@@ -29,6 +29,7 @@ function parseChanges(args: readonly string[], what: 'label' | 'annotation'): Ch
       const at = arg.indexOf('=')
       const [key, value] = [arg.slice(0, at), arg.slice(at + 1)]
       const problems = [...isQualifiedName(key), ...(what === 'label' ? isValidLabelValue(value) : [])]
+      if (what === 'label' && key !== '' && isQualifiedName(key).length === 0 && problems.length > 0) throw new KubectlError(`invalid label value: ${JSON.stringify(arg)}: ${problems.join('; ')}`)
       if (key === '' || problems.length > 0) throw new KubectlError(`invalid ${what} ${what === 'label' ? 'spec' : 'format'}: ${arg}${problems.length > 0 ? `; ${problems.join('; ')}` : ''}`)
       set.set(key, value)
     } else remove.push(arg.slice(0, -1))
@@ -44,7 +45,7 @@ function changingCommand(name: 'label' | 'annotate', what: 'label' | 'annotation
       output: { type: 'string', short: 'o', usage: 'Output format.' }, overwrite: { type: 'bool', usage: `Allow ${field} to be overwritten.` }, 'resource-version': { type: 'string', usage: 'Change only this version of the object.' }, 'show-managed-fields': { type: 'bool', usage: 'Keep managedFields in JSON and YAML.' }, template: { type: 'string', usage: 'Template for go-template and jsonpath.' } },
     async run(context, { flags, args }) {
       const change = parseChanges(args, what)
-      if (change.set.size + change.remove.length === 0 && !flags.list) throw new UsageError(`at least one ${what} update is required`, name)
+      if (change.set.size + change.remove.length === 0 && !flags.list) throw new KubectlError(`at least one ${what} update is required`)
       if (change.resources.length === 0 && flags.filename.length === 0) throw new UsageError('one or more resources must be specified as <resource> <name> or <resource>/<name>', name)
       const dryRun = dryRunOf(flags['dry-run'])
       const session = context.session()
@@ -65,7 +66,8 @@ function changingCommand(name: 'label' | 'annotate', what: 'label' | 'annotation
         const same = [...change.set].every(([k, v]) => current[k] === v) && change.remove.every((k) => !Object.hasOwn(current, k))
         const operation = same ? (what === 'label' ? 'not labeled' : 'annotated') : change.set.size === 0 ? undone : done
         const patch: JsonObject = { metadata: { [field]: { ...Object.fromEntries(change.set), ...Object.fromEntries(change.remove.map((k) => [k, null])) }, ...(flags['resource-version'] ? { resourceVersion: flags['resource-version'] } : {}) } }
-        const answer = dryRun === 'client' || (same && what === 'label') ? object
+        const local: JsonObject = { ...object, metadata: { ...metadata, [field]: Object.fromEntries(Object.entries({ ...current, ...Object.fromEntries(change.set) }).filter(([key]) => !change.remove.includes(key))) } }
+        const answer = dryRun === 'client' || (same && what === 'label') ? local
           : await session.request('PATCH', objectPath(resource, namespace, objectName, '', { fieldManager: flags['field-manager'], dryRun: dryRun === 'server' ? 'All' : undefined }), { body: patch, contentType: 'application/merge-patch+json' })
         const whole: JsonObject = { apiVersion: object['apiVersion'], kind: object['kind'], ...answer }
         if (parseOutputFormat(flags.output, flags.template).type === 'table') context.out(`${nameOf(whole)} ${operation}${dryRun === 'none' ? '' : dryRun === 'server' ? ' (server dry run)' : ' (dry run)'}\n`)

@@ -54,6 +54,6 @@ export function rolloutStatus(resource: string, object: JsonObject, revision: nu
       if (status['updateRevision'] !== status['currentRevision']) return { message: `waiting for statefulset rolling update to complete ${count('updatedReplicas')} pods at revision ${String(status['updateRevision'])}...\n`, done: false }
       return { message: `statefulset rolling update complete ${count('currentReplicas')} pods at revision ${String(status['currentRevision'])}...\n`, done: true }
     }
-    default: throw new KubectlError(`no status viewer has been implemented for ${resource}`)
+    default: throw new KubectlError(`no status viewer has been implemented for ${String(object['kind'] ?? resource)}`)
   }
 }

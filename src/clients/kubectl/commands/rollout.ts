@@ -115,7 +115,7 @@ const historyCommand = defineCommand({
       if (flags.revision > 0) {
         const one = revisions.find((r) => r.revision === flags.revision)
         if (!one) throw new KubectlError(`unable to find the specified revision`)
-        context.out(`${shown} with revision #${flags.revision}\n${alignTabs(describePodTemplate(one.template))}`)
+        context.out(`${shown} with revision #${flags.revision}\n${describePodTemplate(one.template)}`)
         continue
       }
       const rows = revisions.map((r) => `${r.revision}\t${r.changeCause || '<none>'}`)

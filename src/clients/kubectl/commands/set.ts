@@ -10,6 +10,7 @@ import { objectPath } from '../resources/object-path.ts'
 import { selectObjects, selectionFlags } from '../resources/selected-objects.ts'
 import type { SelectionFlags } from '../resources/selected-objects.ts'
 import { dryRunOf, printOutcome } from './create-objects.ts'
+import { setSelectorCommand, setServiceAccountCommand } from './set-more.ts'
 
 const outputFlags = {
   'dry-run': { type: 'string', default: 'none', whenAlone: 'unchanged', usage: 'none, server or client.' }, 'field-manager': { type: 'string', default: 'kubectl-set', usage: 'Name under which the fields are owned.' }, output: { type: 'string', short: 'o', usage: 'Output format.' },
@@ -58,7 +59,7 @@ const setImageCommand = defineCommand({
   name: 'image', short: 'Update the image of a pod template', usage: '(-f FILENAME | TYPE NAME) CONTAINER_NAME_1=CONTAINER_IMAGE_1 ... CONTAINER_NAME_N=CONTAINER_IMAGE_N [options]', flags: { ...selectionFlags, ...outputFlags },
   async run(context, { flags, args }) {
     const { resources, pairs } = splitPairs(args)
-    if (pairs.length === 0) throw new UsageError('at least one image update is required', 'set image')
+    if (pairs.length === 0) throw new KubectlError('at least one image update is required')
     if (resources.length === 0 && flags.filename.length === 0) throw new UsageError('one or more resources must be specified as <resource> <name> or <resource>/<name>', 'set image')
     return changePodSpecs(context, resources, flags, 'set image', 'image updated', (spec) => {
       const missing = new Set(pairs.map(([name]) => name).filter((n) => n !== '*'))
@@ -88,7 +89,7 @@ const setEnvCommand = defineCommand({
       for (const { resource, name, object } of await selectObjects(context, named, flags, 'set env')) {
         const spec = (podSpecPaths[resource.kind] ?? []).reduce<JsonObject>((o, key) => (isJsonObject(o[key]) ? o[key] : {}), object)
         for (const container of containersOf(spec, 'containers')) {
-          context.out(`# ${resource.resource} ${name}, container ${String(container['name'])}\n`)
+          context.out(`# ${resource.kind} ${name}, container ${String(container['name'])}\n`)
           for (const entry of Array.isArray(container['env']) ? container['env'].filter(isJsonObject) : []) context.out(entry['valueFrom'] ? `# ${String(entry['name'])} from another source\n` : `${String(entry['name'])}=${String(entry['value'] ?? '')}\n`)
         }
       }
@@ -122,4 +123,4 @@ const setResourcesCommand = defineCommand({
   },
 })
 
-export const setCommand = defineCommand({ name: 'set', group: 'Basic Commands (Beginner)', short: 'Set specific features on objects', usage: 'SUBCOMMAND [options]', flags: {}, subcommands: [setImageCommand, setEnvCommand, setResourcesCommand] })
+export const setCommand = defineCommand({ name: 'set', group: 'Basic Commands (Beginner)', short: 'Set specific features on objects', usage: 'SUBCOMMAND [options]', flags: {}, subcommands: [setEnvCommand, setImageCommand, setResourcesCommand, setSelectorCommand, setServiceAccountCommand] })

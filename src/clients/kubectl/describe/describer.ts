@@ -1,6 +1,5 @@
 // What a describer is, and what several of them ask the server for: lists page by page and the events about an object.
 // Upstream: kubectl/pkg/describe (searchEvents, DescribeEvents)
-import type { JsonObject } from '../../../lib/base/json.ts'
 import { isJsonObject } from '../../../lib/base/json.ts'
 import { translateTimestampSince } from '../../../lib/apimachinery/duration.ts'
 import type { Event } from '../../../lib/api/generated/types/core-v1.ts'
@@ -53,6 +52,14 @@ export async function writeEventsOf(out: DescribeWriter, world: DescribeWorld, k
   if (world.showEvents) writeEvents(out, await searchEvents(world, { kind, metadata: object.metadata }), world.nowMs)
 }
 
+/** How long ago an event was, and how often it came since when. */
+export function formatInterval(event: Event, nowMs: number): string {
+  const first = translateTimestampSince(event.eventTime || event.firstTimestamp, nowMs)
+  if (event.series) return `${translateTimestampSince(event.series.lastObservedTime, nowMs)} (x${event.series.count ?? 0} over ${first})`
+  if ((event.count ?? 0) > 1) return `${translateTimestampSince(event.lastTimestamp, nowMs)} (x${event.count} over ${first})`
+  return first
+}
+
 export function writeEvents(out: DescribeWriter, events: readonly Event[], nowMs: number): void {
   if (events.length === 0) { out.line(0, 'Events:\t<none>'); return }
   out.flush()
@@ -61,14 +68,8 @@ export function writeEvents(out: DescribeWriter, events: readonly Event[], nowMs
   out.line(1, '----\t------\t----\t----\t-------')
   const timeOf = (event: Event): number => (event.lastTimestamp ? Date.parse(event.lastTimestamp) : 0)
   for (const event of [...events].sort((a, b) => timeOf(a) - timeOf(b))) {
-    const first = translateTimestampSince(event.eventTime || event.firstTimestamp, nowMs)
-    let interval = first
-    if (event.series) interval = `${translateTimestampSince(event.series.lastObservedTime, nowMs)} (x${event.series.count ?? 0} over ${first})`
-    else if ((event.count ?? 0) > 1) interval = `${translateTimestampSince(event.lastTimestamp, nowMs)} (x${event.count} over ${first})`
     const field = event.involvedObject.fieldPath
     const message = (event.message ?? '').trim()
-    out.line(1, `${event.type ?? ''}\t${event.reason ?? ''}\t${interval}\t${event.source?.component || (event.reportingComponent ?? '')}\t${field ? `${field}: ` : ''}${message}`)
+    out.line(1, `${event.type ?? ''}\t${event.reason ?? ''}\t${formatInterval(event, nowMs)}\t${event.source?.component || (event.reportingComponent ?? '')}\t${field ? `${field}: ` : ''}${message}`)
   }
 }
-
-export type AnyObject = JsonObject & { readonly metadata: JsonObject }

@@ -34,7 +34,7 @@ export function compactRules(rules: readonly PolicyRule[]): readonly SimpleRule[
 }
 
 /** `deployments.apps/scale`. */
-function resourceText(rule: SimpleRule): string {
+export function resourceText(rule: SimpleRule): string {
   const [name = '', ...subresource] = rule.resource.split('/')
   return `${name}${rule.group ? `.${rule.group}` : ''}${subresource.length > 0 ? `/${subresource.join('/')}` : ''}`
 }

@@ -2,6 +2,7 @@
 // Upstream: cli-runtime/pkg/resource/builder.go
 import type { JsonObject } from '../../../lib/base/json.ts'
 import { isJsonObject } from '../../../lib/base/json.ts'
+import { ApiError } from '../../../lib/client/api-error.ts'
 import { KubectlError } from '../command.ts'
 import type { ServerResource } from '../discovery/resource-mapper.ts'
 import type { Session } from '../session.ts'
@@ -53,13 +54,26 @@ export interface SelectionOptions {
   readonly chunkSize?: number
 }
 
+/** Says in the error what was to be listed. Upstream: cli-runtime/pkg/resource (EnhanceListError) */
+export async function listErrorsNamed<T>(resource: Pick<ServerResource, 'group' | 'version' | 'resource'>, selection: SelectionOptions, list: () => Promise<T>): Promise<T> {
+  try {
+    return await list()
+  } catch (error) {
+    if (!(error instanceof ApiError) || (error.reason !== 'BadRequest' && error.reason !== 'NotFound')) throw error
+    const [labels, fields] = [selection.labelSelector ?? '', selection.fieldSelector ?? '']
+    const subject = JSON.stringify(`${resource.group}/${resource.version}, Resource=${resource.resource}`)
+    const message = labels === '' && fields === '' ? `Unable to list ${subject}: ${error.message}` : `Unable to find ${subject} that match label selector ${JSON.stringify(labels)}, field selector ${JSON.stringify(fields)}: ${error.message}`
+    throw new ApiError({ ...error.status, message })
+  }
+}
+
 /** Gets one object, or every object of a collection page by page. */
 export async function fetchObjects(session: Session, target: ResourceTarget, selection: SelectionOptions = {}): Promise<readonly JsonObject[]> {
   if (target.type === 'object') return [await session.request('GET', objectPath(target.resource, target.namespace, target.name))]
   const objects: JsonObject[] = []
   let token = ''
   do {
-    const list = await session.request('GET', collectionPath(target.resource, target.namespace, { labelSelector: selection.labelSelector, fieldSelector: selection.fieldSelector, limit: selection.chunkSize ?? 500, continue: token }))
+    const list = await listErrorsNamed(target.resource, selection, () => session.request('GET', collectionPath(target.resource, target.namespace, { labelSelector: selection.labelSelector, fieldSelector: selection.fieldSelector, limit: selection.chunkSize ?? 500, continue: token })))
     const apiVersion = String(list['apiVersion'] ?? '')
     const kind = String(list['kind'] ?? '').replace(/List$/, '')
     // Items of a list carry no kind of their own.

@@ -1,7 +1,7 @@
 // A log in memory behind the Storage interface: what the shell keeps beside its files, and what tests use. Upstream: raft.MemoryStorage
 import { assert } from '../../../lib/base/assert.ts'
 import { emptyConfState, emptyHardState, limitEntries, noBytes, type ConfState, type Entry, type HardState, type Snapshot } from './messages.ts'
-import type { RaftStorage } from './storage.ts'
+import type { InitialState, RaftStorage } from './storage.ts'
 
 export class MemoryStorage implements RaftStorage {
   #hardState = emptyHardState
@@ -10,8 +10,8 @@ export class MemoryStorage implements RaftStorage {
   #before = { index: 0, term: 0 }
   #entries: Entry[] = []
 
-  initialState(): { readonly hardState: HardState; readonly confState: ConfState } {
-    return { hardState: this.#hardState, confState: this.#snapshot.metadata.confState }
+  initialState(): InitialState {
+    return { hardState: this.#hardState, confState: this.#snapshot.metadata.confState, snapshotIndex: this.#snapshot.metadata.index }
   }
 
   firstIndex(): number { return this.#before.index + 1 }

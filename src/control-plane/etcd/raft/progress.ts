@@ -97,6 +97,8 @@ export class Progress {
 
   /** It rejected an append behind `rejected`, and might match at `hint`; false when the rejection is out of date. */
   maybeDecrease(rejected: number, hint: number): boolean {
+    // A snapshot is on its way because appends were rejected: this is one of those.
+    if (this.state === 'snapshot') return false
     if (this.state === 'replicate') {
       if (rejected <= this.match) return false
       this.next = this.match + 1

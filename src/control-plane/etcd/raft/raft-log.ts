@@ -23,7 +23,9 @@ export class RaftLog {
   constructor(storage: RaftStorage) {
     this.storage = storage
     this.unstable = new UnstableLog(storage.lastIndex() + 1)
-    this.committed = this.applying = this.applied = storage.firstIndex() - 1
+    const { snapshotIndex } = storage.initialState()
+    assert(snapshotIndex >= storage.firstIndex() - 1, 'the log begins in the snapshot or right behind it')
+    this.committed = this.applying = this.applied = snapshotIndex
   }
 
   firstIndex(): number { return this.unstable.firstIndex() ?? this.storage.firstIndex() }

@@ -3,9 +3,17 @@
 // The shell keeps the persisted entries in memory (or an index of them) so that reading is synchronous. Upstream: raft/storage.go
 import type { ConfState, Entry, HardState, Snapshot } from './messages.ts'
 
+export interface InitialState {
+  readonly hardState: HardState
+  /** The membership of the snapshot that the member starts from; later changes come again from the log. */
+  readonly confState: ConfState
+  /** That snapshot's index, 0 without one: the entries behind it are given out again for applying as far as they are committed. */
+  readonly snapshotIndex: number
+}
+
 export interface RaftStorage {
-  /** Read once, when the member starts. `confState` is that of the snapshot: later changes are applied again from the log. */
-  initialState(): { readonly hardState: HardState; readonly confState: ConfState }
+  /** Read once, when the member starts. */
+  initialState(): InitialState
   /** Index of the first entry that can be read; entries before it are only in the snapshot. lastIndex() + 1 when there are none. */
   firstIndex(): number
   lastIndex(): number
@@ -16,6 +24,9 @@ export interface RaftStorage {
    * `to` is never beyond lastIndex() + 1.
    */
   entries(from: number, to: number, maxBytes: number): readonly Entry[] | undefined
-  /** The newest snapshot, for a follower whose next entry is compacted; undefined while none can be had: Raft asks again later. */
+  /**
+   * A snapshot for a follower whose next entry is compacted, best of the state as it is applied now: it has to know the follower as a member.
+   * Undefined while none can be had: Raft asks again later.
+   */
   snapshot(): Snapshot | undefined
 }

@@ -1,6 +1,8 @@
 // The whole state as the database file of the original, for `etcdctl snapshot save`. Built in memory, in pieces that yield.
 // Upstream: etcd/server/storage/schema
+import { encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
+import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import { writeKeyValue, writeRevision } from '../mvcc/revision-bytes.ts'
 import type { StoredKeyValue } from '../mvcc/stored-key-value.ts'
@@ -17,6 +19,8 @@ export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buff
   // What has to be of one moment, before the first pause.
   const { revision, compactedRevision } = store
   const { appliedIndex, term } = member
+  const { alarms } = member.machine
+  const auth = member.machine.auth.image()
   const leaseImage = [...leases.image()].sort((a, b) => (a.id < b.id ? -1 : 1))
   using pin = store.pin()
   void pin
@@ -37,10 +41,11 @@ export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buff
     bucket.finish()
   }
   // In the order of their names.
-  small('alarm', [])
-  small('auth', [])
-  small('authRoles', [])
-  small('authUsers', [])
+  const message = (type: string, value: object): Buffer => Buffer.from(encodeProto3(etcdTable, type, value))
+  small('alarm', alarms.map(({ memberId, alarm }) => [message('AlarmMember', { memberID: memberId, alarm }), ''] as const))
+  small('auth', [['authEnabled', Buffer.of(auth.enabled ? 1 : 0)], ['authRevision', bigEndian(BigInt(auth.revision))]])
+  small('authRoles', auth.roles.map((role) => [Buffer.from(role.name ?? ''), message('StoredRole', role)] as const))
+  small('authUsers', auth.users.map((user) => [Buffer.from(user.name ?? ''), message('StoredUser', user)] as const))
   small('cluster', [['clusterVersion', etcdClusterVersion]])
   const keys = file.bucket('key')
   for (const [i, version] of versions.entries()) {

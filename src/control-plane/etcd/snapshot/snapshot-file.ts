@@ -5,16 +5,20 @@
 // what it is. The last block says how many versions there were, so a file cut short is noticed.
 import { join } from 'node:path'
 import { crc32c } from '../../../lib/etcd-api/crc32c.ts'
+import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
+import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
+import type { StoredRole, StoredUser } from '../../../lib/etcd-api/generated/types.ts'
 import { StorageError, type Disk, type DiskFile } from '../disk/disk.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
 import { keyBytes, keyText } from '../mvcc/key-text.ts'
+import type { V2NodeImage } from '../v2/v2-store.ts'
 import type { StateMachine } from '../state-machine.ts'
 import type { Identity, SnapshotMark } from '../wal/raft-messages.ts'
 
 const magic = Buffer.from('K8TSNAP1', 'latin1')
-const blocks = { header: 1, leases: 2, alarms: 3, versions: 4, end: 5 } as const
+const blocks = { header: 1, leases: 2, alarms: 3, versions: 4, end: 5, auth: 6, v2: 7 } as const
 const keysPerPiece = 200
 const blockBytes = 256 * 1024
 
@@ -35,6 +39,9 @@ export async function writeSnapshot(disk: Disk, folder: string, machine: StateMa
   const { store, leases, alarms } = machine
   const { revision, compactedRevision } = store
   const leaseImage = leases.image()
+  const authImage = machine.auth.image()
+  const v2Index = machine.v2.index
+  const v2Image = machine.v2.image()
   using pin = store.pin()
   void pin
   await disk.makeFolder(folder)
@@ -53,6 +60,20 @@ export async function writeSnapshot(disk: Disk, folder: string, machine: StateMa
     await writer.block(blocks.alarms, (w) => {
       for (const { memberId, alarm } of alarms) { w.bigVarint(memberId); w.string(alarm) }
     })
+    await writer.block(blocks.auth, (w) => {
+      w.varint(authImage.enabled ? 1 : 0); w.varint(authImage.revision); w.varint(authImage.users.length)
+      for (const user of authImage.users) w.bytes(encodeProto3(etcdTable, 'StoredUser', user))
+      for (const role of authImage.roles) w.bytes(encodeProto3(etcdTable, 'StoredRole', role))
+    })
+    if (v2Index > 0) {
+      await writer.block(blocks.v2, (w) => {
+        w.varint(v2Index)
+        for (const { path, value, createdIndex, modifiedIndex, expiresAtMs } of v2Image) {
+          w.string(path); w.varint(value === undefined ? 0 : 1); w.string(value ?? '')
+          w.varint(createdIndex); w.varint(modifiedIndex); w.varint(expiresAtMs)
+        }
+      })
+    }
     let count = 0
     let after: string | undefined
     for (let more = true; more;) {
@@ -103,7 +124,9 @@ export async function readSnapshot(disk: Disk, folder: string, info: SnapshotInf
   const restoring = machine.store.beginRestore(revision, compactedRevision)
   let count = 0
   for (;;) {
-    const r = await reader.block(blocks.versions, blocks.end)
+    const r = await reader.block(blocks.versions, blocks.end, blocks.auth, blocks.v2)
+    if (reader.kind === blocks.auth) { readAuth(r, machine); continue }
+    if (reader.kind === blocks.v2) { readV2(r, machine); continue }
     if (reader.kind === blocks.end) {
       if (r.varint() !== count) throw reader.corrupt('versions are missing')
       break
@@ -117,6 +140,27 @@ export async function readSnapshot(disk: Disk, folder: string, info: SnapshotInf
   restoring.finish()
   if (mark.index !== info.index) throw reader.corrupt('it is not what its name says')
   return { ...mark, ...identity }
+}
+
+function readAuth(r: WireReader, machine: StateMachine): void {
+  const enabled = r.varint() === 1
+  const revision = r.varint()
+  const users = Array.from({ length: r.varint() }, () => decodeProto3<StoredUser>(etcdTable, 'StoredUser', r.bytes()))
+  const roles: StoredRole[] = []
+  while (!r.done) roles.push(decodeProto3<StoredRole>(etcdTable, 'StoredRole', r.bytes()))
+  machine.auth.restore({ enabled, revision, users, roles })
+}
+
+function readV2(r: WireReader, machine: StateMachine): void {
+  const index = r.varint()
+  const images: V2NodeImage[] = []
+  while (!r.done) {
+    const path = r.string()
+    const isFile = r.varint() === 1
+    const value = r.string()
+    images.push({ path, ...(isFile ? { value } : {}), createdIndex: r.varint(), modifiedIndex: r.varint(), expiresAtMs: r.varint() })
+  }
+  machine.v2.restore(index, images)
 }
 
 class BlockWriter {

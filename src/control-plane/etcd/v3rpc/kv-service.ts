@@ -6,7 +6,10 @@ import type {
 import type { EtcdOperationResult } from '../../../lib/etcd-api/operations.ts'
 import { deleteRangeFromWire, putFromWire, rangeFromWire, rangeToWire, txnFromWire, txnResponseToWire } from '../../../lib/etcd-api/wire-conversion.ts'
 import type { EtcdInternals } from '../embedded.ts'
-import { checkDeleteRange, checkPut } from '../mvcc/request-checks.ts'
+import { checkTxnRequest } from '../auth/check-request.ts'
+import { checkDeleteRange, checkPut, checkRange } from '../mvcc/request-checks.ts'
+import { isReadOnly } from '../mvcc/transaction.ts'
+import { callerOf, loggedCaller, type Peer } from './access.ts'
 import { headerOf, toStatus } from './response-header.ts'
 
 /** Key-values per message of a streamed range. */
@@ -14,8 +17,12 @@ const streamedKvs = 500
 
 export function kvImplementation(etcd: EtcdInternals): object {
   const { client } = etcd
-  const range = async (request: RangeRequest, signal: AbortSignal): Promise<RangeResponse> => {
-    const response = await client.range(rangeFromWire(request), signal)
+  const { auth, leases } = etcd.member.machine
+  const range = async (request: RangeRequest, signal: AbortSignal, peer: Peer): Promise<RangeResponse> => {
+    const asked = rangeFromWire(request)
+    checkRange(asked)
+    if (auth.enabled) auth.checkRange(callerOf(etcd, peer), asked.key, asked.rangeEnd)
+    const response = await client.range(asked, signal)
     return rangeToWire(response, headerOf(etcd, response.revision))
   }
   const one = async (request: Parameters<typeof client.propose>[0], signal: AbortSignal): Promise<{ readonly revision: number; readonly result: EtcdOperationResult | undefined }> => {
@@ -25,28 +32,31 @@ export function kvImplementation(etcd: EtcdInternals): object {
   }
   return {
     range,
-    rangeStream: async function* (request: RangeRequest, signal: AbortSignal): AsyncGenerator<RangeStreamResponse> {
-      const { kvs = [], ...rest } = await range(request, signal).catch((error: unknown) => { throw toStatus(error) })
+    rangeStream: async function* (request: RangeRequest, signal: AbortSignal, peer: Peer): AsyncGenerator<RangeStreamResponse> {
+      const { kvs = [], ...rest } = await range(request, signal, peer).catch((error: unknown) => { throw toStatus(error) })
       for (let at = 0; at === 0 || at < kvs.length; at += streamedKvs) {
         const piece = kvs.slice(at, at + streamedKvs)
         yield { rangeResponse: at + streamedKvs >= kvs.length ? { ...rest, kvs: piece } : { kvs: piece } }
       }
     },
-    put: async (request: PutRequest, signal: AbortSignal): Promise<PutResponse> => {
+    put: async (request: PutRequest, signal: AbortSignal, peer: Peer): Promise<PutResponse> => {
       const put = putFromWire(request)
       checkPut(put)
-      const { revision, result } = await one({ type: 'put', ...put }, signal)
+      const { revision, result } = await one({ type: 'put', ...put, ...loggedCaller(etcd, peer) }, signal)
       return { header: headerOf(etcd, revision), ...(result?.type === 'put' && result.prevKv ? { prevKv: result.prevKv } : {}) }
     },
-    deleteRange: async (request: DeleteRangeRequest, signal: AbortSignal): Promise<DeleteRangeResponse> => {
+    deleteRange: async (request: DeleteRangeRequest, signal: AbortSignal, peer: Peer): Promise<DeleteRangeResponse> => {
       const deletion = deleteRangeFromWire(request)
       checkDeleteRange(deletion)
-      const { revision, result } = await one({ type: 'deleteRange', ...deletion }, signal)
+      const { revision, result } = await one({ type: 'deleteRange', ...deletion, ...loggedCaller(etcd, peer) }, signal)
       if (result?.type !== 'deleteRange') throw etcdError('canceled')
       return { header: headerOf(etcd, revision), deleted: result.deleted, ...(result.prevKvs ? { prevKvs: result.prevKvs } : {}) }
     },
-    txn: async (request: TxnRequest, signal: AbortSignal): Promise<TxnResponse> => {
-      const response = await client.txn(txnFromWire(request), signal)
+    txn: async (request: TxnRequest, signal: AbortSignal, peer: Peer): Promise<TxnResponse> => {
+      const asked = txnFromWire(request)
+      // A transaction that only reads is not logged, so it is checked here.
+      if (auth.enabled && isReadOnly(asked)) checkTxnRequest(auth, leases, callerOf(etcd, peer), asked)
+      const response = await client.txn({ ...asked, ...loggedCaller(etcd, peer) }, signal)
       return txnResponseToWire(response, headerOf(etcd, response.revision))
     },
     compact: async (request: CompactionRequest, signal: AbortSignal): Promise<CompactionResponse> => {

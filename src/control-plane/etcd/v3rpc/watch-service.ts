@@ -3,7 +3,7 @@
 // A stream whose client reads too slowly holds a bounded number of bytes: its watches pause, and go on from the store's history when it has
 // read. Upstream: etcd/server/etcdserver/api/v3rpc/watch.go
 import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
-import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
+import { etcdError, EtcdError, grpcCodeOf } from '../../../lib/etcd-api/etcd-error.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import type { WatchCreateRequest, WatchRequest, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdEvent } from '../../../lib/etcd-api/operations.ts'
@@ -11,6 +11,7 @@ import type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from '../../../lib/n
 import type { EtcdInternals } from '../embedded.ts'
 import { compareBytes } from '../mvcc/range.ts'
 import type { HubWatch } from '../mvcc/watch-hub.ts'
+import { callerOf } from './access.ts'
 import { headerOf } from './response-header.ts'
 
 const pauseAboveBytes = 2 * 1024 * 1024
@@ -74,12 +75,27 @@ class WatchStream implements GrpcStreamSink {
     this.#send({ header: headerOf(this.#etcd), watchId: noWatch, created: true, canceled: true, cancelReason: reason })
   }
 
+  /** Why the caller may not watch these keys; undefined when they may. */
+  #denial(key: Uint8Array, rangeEnd: Uint8Array | undefined): string | undefined {
+    const { auth } = this.#etcd.member.machine
+    if (!auth.enabled) return undefined
+    try {
+      auth.checkRange(callerOf(this.#etcd, this.#call), key, rangeEnd)
+      return undefined
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error
+      return `rpc error: code = ${grpcCodeOf(error.reason)} desc = ${error.message}`
+    }
+  }
+
   #create(request: WatchCreateRequest): void {
     const key = request.key === undefined || request.key.length === 0 ? Uint8Array.of(0) : request.key
     const rangeEnd = request.rangeEnd !== undefined && request.rangeEnd.length > 0 ? request.rangeEnd : undefined
     const startRevision = request.startRevision ?? 0
     if (startRevision < 0) { this.#refuse(etcdError('compacted').message); return }
     if (rangeEnd && !(rangeEnd.length === 1 && rangeEnd[0] === 0) && compareBytes(key, rangeEnd) >= 0) { this.#refuse('mvcc: watcher range is empty'); return }
+    const denied = this.#denial(key, request.rangeEnd)
+    if (denied) { this.#refuse(denied); return }
     const wished = request.watchId ?? 0
     if (wished !== 0 && this.#watches.has(wished)) { this.#refuse('mvcc: duplicate watch ID provided on the WatchStream'); return }
     while (wished === 0 && this.#watches.has(this.#nextId)) this.#nextId++

@@ -70,7 +70,8 @@ export function authorize(server: ServerContext, call: ApiCall): void {
 function check(server: ServerContext, attributes: AuthorizationAttributes): void {
   const decision = server.authorizer.authorize(attributes)
   if (decision.decision === 'allow') return
-  const why = explainForbidden(attributes, decision.reason)
+  // Names may hold what a browser would take for markup.
+  const why = explainForbidden(attributes, decision.reason).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
   throw attributes.isResource ? forbidden({ group: attributes.group, resource: attributes.resource }, attributes.name, why) : forbiddenPath(why)
 }
 

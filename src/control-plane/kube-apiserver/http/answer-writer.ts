@@ -66,7 +66,7 @@ export async function writeAnswer(job: WriteJob): Promise<void> {
         await writeBytes(job, answer.status, { 'content-type': 'application/json' }, encodeObject(answer.object, undefined, { mediaType: 'application/json', metaVersion: 'v1', pretty: false }))
         return
       }
-      await writeBytes(job, answer.status, { ...contentType, ...retryAfter(answer.object) }, bytes)
+      await writeBytes(job, answer.status, { ...contentType, ...retryAfter(answer.object), ...(answer.status === 403 && { 'x-content-type-options': 'nosniff' }) }, bytes)
       return
     }
     case 'list': await writeList(job, answer, context); return

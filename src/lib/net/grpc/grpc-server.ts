@@ -11,9 +11,10 @@ import { unlinkSync, chmodSync } from 'node:fs'
 import { createServer as createHttp1Server, type IncomingMessage, type Server as Http1Server, type ServerResponse } from 'node:http'
 import { createServer as createHttp2Server, constants, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createNetServer, type Server, type Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import { createServer as createTlsServer } from 'node:tls'
 import type { Clock } from '../../base/clock.ts'
-import { ServerCall, type GrpcHandler } from './server-call.ts'
+import { commonNameOf, ServerCall, type GrpcHandler } from './server-call.ts'
 import { GrpcError } from './status.ts'
 
 export type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from './server-call.ts'
@@ -34,14 +35,27 @@ export interface PlainRequest {
   /** Path with query. */
   readonly path: string
   readonly headers: { readonly [name: string]: string | readonly string[] | undefined }
-  /** The body, at most 1 MiB. */
+  /** The body, at most `maxBodyBytes`. */
   readonly body: Buffer
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal
+  /** Common name of the client's verified certificate. */
+  readonly clientCommonName: string | undefined
+}
+
+/** Where a streamed answer goes. */
+export interface PlainSink {
+  write(text: string): void
+  /** Bytes that wait for the client. */
+  readonly queuedBytes: number
 }
 
 export interface PlainResponse {
   readonly status: number
   readonly headers?: { readonly [name: string]: string }
   readonly body: string
+  /** More to send after `body`; the answer ends when it resolves. */
+  readonly stream?: (sink: PlainSink) => Promise<void>
 }
 
 export interface GrpcServerOptions {
@@ -52,6 +66,8 @@ export interface GrpcServerOptions {
   readonly handlers: Iterable<readonly [path: string, handler: GrpcHandler]>
   /** Largest message that is accepted, bytes. Default 16 MiB. */
   readonly maxMessageBytes?: number
+  /** Largest body of a request that is not gRPC, bytes. Default 1 MiB. */
+  readonly maxBodyBytes?: number
   readonly onHttp?: (request: PlainRequest) => PlainResponse | Promise<PlainResponse>
   /** Told how each call ended. */
   readonly onCallEnd?: (path: string, code: string) => void
@@ -83,7 +99,7 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
   const onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
     stream.on('error', () => {}) // the stream's end tells the call
     const path = headers[':path'] ?? ''
-    if (!String(headers['content-type'] ?? '').startsWith('application/grpc')) { void answerPlainHttp2(stream, headers, options); return }
+    if (!String(headers['content-type'] ?? '').startsWith('application/grpc')) { answerPlainHttp2(stream, headers, options).catch(() => stream.destroy()); return }
     const handler = handlers.get(path)
     const call = new ServerCall({ stream, headers, clock: options.clock, maxMessageBytes, open: openCalls, ...(options.onCallEnd ? { onEnd: options.onCallEnd } : {}) })
     if (closing) call.fail(stopping)
@@ -106,7 +122,7 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
     server.on('sessionError', () => {})
     server.on('error', () => {})
   }
-  const onHttp1 = (request: IncomingMessage, response: ServerResponse): void => { void answerPlainHttp1(request, response, options) }
+  const onHttp1 = (request: IncomingMessage, response: ServerResponse): void => { answerPlainHttp1(request, response, options).catch(() => response.destroy()) }
 
   // One HTTP/2 and one HTTP/1.1 server take the connections of all listeners. A 'request' listener on the HTTP/2 one must not exist: it would
   // bring Node's compatibility layer in, which answers every stream a second time.
@@ -199,21 +215,23 @@ function listen(server: Server, address: ListenAddress): Promise<ListenAddress> 
 
 const notFound: PlainResponse = { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '404 page not found\n' }
 
-async function readPlainBody(source: AsyncIterable<Buffer>): Promise<Buffer> {
+async function readPlainBody(source: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of source) {
     bytes += chunk.length
-    if (bytes > plainBodyBytes) throw new GrpcError('ResourceExhausted', 'body too large')
+    if (bytes > maxBytes) throw new GrpcError('ResourceExhausted', 'body too large')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }
 
-async function plainAnswer(method: string, path: string, headers: PlainRequest['headers'], source: AsyncIterable<Buffer>, options: GrpcServerOptions): Promise<PlainResponse> {
+type Asked = Omit<PlainRequest, 'body'>
+
+async function plainAnswer(asked: Asked, source: AsyncIterable<Buffer>, options: GrpcServerOptions): Promise<PlainResponse> {
   if (!options.onHttp) return notFound
   try {
-    return await options.onHttp({ method, path, headers, body: await readPlainBody(source) })
+    return await options.onHttp({ ...asked, body: await readPlainBody(source, options.maxBodyBytes ?? plainBodyBytes) })
   } catch (error) {
     const tooLarge = error instanceof GrpcError && error.code === 'ResourceExhausted'
     return { status: tooLarge ? 413 : 500, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${tooLarge ? 'request body too large' : 'internal error'}\n` }
@@ -221,16 +239,34 @@ async function plainAnswer(method: string, path: string, headers: PlainRequest['
 }
 
 async function answerPlainHttp1(request: IncomingMessage, response: ServerResponse, options: GrpcServerOptions): Promise<void> {
+  const gone = new AbortController()
   response.on('error', () => {})
-  const answer = await plainAnswer(request.method ?? 'GET', request.url ?? '/', request.headers, request, options)
+  response.on('close', () => gone.abort(new GrpcError('Canceled', 'context canceled')))
+  const method = request.method ?? 'GET'
+  const answer = await plainAnswer({ method, path: request.url ?? '/', headers: request.headers, signal: gone.signal, clientCommonName: commonNameOf(request.socket) }, request, options)
   response.writeHead(answer.status, answer.headers)
-  response.end(request.method === 'HEAD' ? undefined : answer.body)
+  await send(response, method, answer)
 }
 
 async function answerPlainHttp2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: GrpcServerOptions): Promise<void> {
+  const gone = new AbortController()
+  stream.on('close', () => gone.abort(new GrpcError('Canceled', 'context canceled')))
   const method = headers[':method'] ?? 'GET'
-  const answer = await plainAnswer(method, headers[':path'] ?? '/', headers, stream, options)
+  const answer = await plainAnswer({ method, path: headers[':path'] ?? '/', headers, signal: gone.signal, clientCommonName: commonNameOf(stream.session?.socket) }, stream, options)
   if (stream.destroyed || stream.closed) return
   stream.respond({ [constants.HTTP2_HEADER_STATUS]: answer.status, ...answer.headers })
-  stream.end(method === 'HEAD' ? undefined : answer.body)
+  await send(stream, method, answer)
+}
+
+async function send(target: Writable, method: string, answer: PlainResponse): Promise<void> {
+  if (method === 'HEAD') { target.end(); return }
+  if (!answer.stream) { target.end(answer.body); return }
+  // Heads go out before the first event: those who wait want to know that they do.
+  if ('flushHeaders' in target && typeof target.flushHeaders === 'function') target.flushHeaders()
+  if (answer.body !== '') target.write(answer.body)
+  try {
+    await answer.stream({ write: (text) => { if (!target.destroyed && !target.writableEnded) target.write(text) }, get queuedBytes() { return target.writableLength } })
+  } finally {
+    if (!target.writableEnded) target.end()
+  }
 }

@@ -1,6 +1,7 @@
 // One call at the server: reads its messages, writes its answers, ends with a status. Cancellation, deadline and a closing server abort its
 // signal; after the end everything else is ignored.
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { frameMessage, MessageReader } from './message-frames.ts'
 import { codeNumber, encodeStatusMessage, GrpcError, parseTimeout, statusOfError, type GrpcStatus } from './status.ts'
@@ -8,6 +9,8 @@ import { codeNumber, encodeStatusMessage, GrpcError, parseTimeout, statusOfError
 export interface GrpcServerCall {
   readonly path: string
   readonly headers: IncomingHttpHeaders
+  /** Common name of the client's verified certificate. */
+  readonly clientCommonName: string | undefined
   /** Aborted when the client cancels, the deadline passes, the connection breaks or the server closes; not by a normal end. */
   readonly signal: AbortSignal
   /** Bytes that wait for the client. A sender should stop at some bound and go on when `onDrain` is called. */
@@ -45,6 +48,14 @@ export interface ServerCallOptions {
   readonly onEnd?: (path: string, code: string) => void
 }
 
+/** The name in the certificate with which the other side of the socket has proved itself; undefined without one. */
+export function commonNameOf(socket: unknown): string | undefined {
+  const { authorized, getPeerCertificate } = (socket ?? {}) as Partial<TLSSocket> // cast: a socket without TLS has neither
+  if (!authorized || typeof getPeerCertificate !== 'function') return undefined
+  const name = Reflect.apply(getPeerCertificate, socket, []).subject?.CN
+  return Array.isArray(name) ? String(name[0]) : name
+}
+
 const responseHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const
 const okTrailers = { 'grpc-status': '0', 'grpc-message': '' } as const
 
@@ -77,6 +88,7 @@ export class ServerCall implements GrpcServerCall {
   }
 
   get queuedBytes(): number { return this.#stream.writableLength }
+  get clientCommonName(): string | undefined { return commonNameOf(this.#stream.session?.socket) }
 
   run(handler: GrpcHandler): void {
     const { clock, open } = this.#options

@@ -9,7 +9,8 @@ import { GrpcError } from './status.ts'
 /** Bytes that a streamed answer may have waiting before its producer is asked for more. */
 const queuedBytesLimit = 1024 * 1024
 
-type Method = (request: object, signal: AbortSignal) => unknown
+/** The third argument says who calls; most methods don't look at it. */
+type Method = (request: object, signal: AbortSignal, call: GrpcServerCall) => unknown
 
 /** Handlers for every method of `service` that `implementation` has; the others answer Unimplemented. */
 export function serviceHandlers(service: GrpcService, implementation: object): [path: string, handler: GrpcHandler][] {
@@ -18,7 +19,7 @@ export function serviceHandlers(service: GrpcService, implementation: object): [
     const found: unknown = Reflect.get(implementation, property)
     const path = `/${service.name}/${name}`
     if (typeof found !== 'function') return [path, { unary: () => { throw new GrpcError('Unimplemented', `method ${name} not implemented`) } }]
-    const call: Method = (request, signal) => Reflect.apply(found, implementation, [request, signal])
+    const call: Method = (request, signal, peer) => Reflect.apply(found, implementation, [request, signal, peer])
     return [path, method.requestStream || method.responseStream ? streamHandler(service, method, call) : unaryHandler(service, method, call)]
   })
 }
@@ -35,7 +36,7 @@ function decodeRequest(service: GrpcService, method: GrpcMethod, bytes: Uint8Arr
 function unaryHandler(service: GrpcService, method: GrpcMethod, run: Method): GrpcHandler {
   return {
     unary: async (bytes, call) => {
-      const answer = await run(decodeRequest(service, method, bytes), call.signal)
+      const answer = await run(decodeRequest(service, method, bytes), call.signal, call)
       return encodeProto3(service.table, method.response, answer as object) // cast: implementations answer with messages
     },
   }
@@ -71,7 +72,7 @@ function streamHandler(service: GrpcService, method: GrpcMethod, run: Method): G
 
 async function pump(service: GrpcService, method: GrpcMethod, run: Method, argument: object, call: GrpcServerCall): Promise<void> {
   try {
-    const answer = await run(argument, call.signal)
+    const answer = await run(argument, call.signal, call)
     if (!method.responseStream) {
       call.send(encodeProto3(service.table, method.response, answer as object)) // cast: implementations answer with messages
       call.end()

@@ -12,6 +12,8 @@ import type { CgroupLimits, CgroupManager, CgroupUsage } from './cgroup-manager.
 export interface CgroupLayout {
   /** Mount point by controller, version 1. */
   readonly v1: ReadonlyMap<string, string>
+  /** Version 1 without a controller, such as systemd's: no limits stand there, but the runtime puts containers there too. */
+  readonly v1Named: readonly string[]
   /** Mount point of version 2; with version 1 beside it, it carries no controllers. */
   readonly v2: string | undefined
 }
@@ -19,6 +21,7 @@ export interface CgroupLayout {
 /** The layout that /proc/self/mountinfo tells of. */
 export function parseCgroupLayout(mountinfo: string): CgroupLayout {
   const v1 = new Map<string, string>()
+  const v1Named: string[] = []
   let v2: string | undefined
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ')
@@ -27,9 +30,12 @@ export function parseCgroupLayout(mountinfo: string): CgroupLayout {
     if (mountPoint === undefined) continue
     if (type === 'cgroup2') v2 = mountPoint
     if (type !== 'cgroup') continue
-    for (const name of options.split(',')) if (knownControllers.has(name)) v1.set(name, mountPoint)
+    for (const name of options.split(',')) {
+      if (knownControllers.has(name)) v1.set(name, mountPoint)
+      else if (name.startsWith('name=')) v1Named.push(mountPoint)
+    }
   }
-  return { v1, v2 }
+  return { v1, v1Named, v2 }
 }
 
 const knownControllers = new Set(['cpu', 'cpuacct', 'memory', 'pids', 'cpuset', 'freezer', 'blkio', 'devices', 'hugetlb', 'net_cls', 'net_prio', 'perf_event', 'rdma', 'misc'])
@@ -66,7 +72,7 @@ export function linuxCgroups(options: { readonly layout?: CgroupLayout; readonly
   const clock = options.clock ?? realClock
   const made = new Set<string>()
 
-  const hierarchies = ({ v1, v2 }: CgroupLayout): readonly string[] => [...new Set([...v1.values(), ...(v2 === undefined ? [] : [v2])])]
+  const hierarchies = ({ v1, v1Named, v2 }: CgroupLayout): readonly string[] => [...new Set([...v1.values(), ...v1Named, ...(v2 === undefined ? [] : [v2])])]
 
   const makeV1 = async (root: string, path: string, isCpuset: boolean): Promise<void> => {
     let at = root
