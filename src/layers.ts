@@ -53,6 +53,8 @@ export const layers: readonly Layer[] = [
   { path: 'clients', may: everyLib },
   { path: 'clients/kubectl', may: everyLib },
   { path: 'clients/etcdctl', may: everyLib },
+  // It works on the files of an etcd that does not run: the code that reads and writes them is the server's.
+  { path: 'clients/etcdutl', may: ['lib', 'control-plane/etcd'] },
   { path: 'cmd', may: ['lib', 'control-plane', 'worker-node', 'clients'] },
 ]
 

@@ -1,10 +1,11 @@
 // Standing for election: first by a question that changes nothing (pre-vote), then with a new term.
-import { noMember, campaignTransferContext, isSameBytes, type Message } from './messages.ts'
-import type { Raft } from './raft.ts'
-import { entryTypes, noBytes } from './messages.ts'
 import { assert } from '../../../lib/base/assert.ts'
-import { appendOwnEntries, broadcastAppend, maybeCommit } from './replication.ts'
+import { confChangeOf } from './conf-change.ts'
+import { isVoterOf, removesVoter } from './membership-change.ts'
+import { campaignTransferContext, entryTypes, isSameBytes, noBytes, noMember, type Message } from './messages.ts'
+import type { Raft } from './raft.ts'
 import { releaseEarlyReads } from './read-index.ts'
+import { appendOwnEntries, broadcastAppend, maybeCommit } from './replication.ts'
 
 export type CampaignType = 'preElection' | 'election' | 'transfer'
 
@@ -22,8 +23,8 @@ function campaign(raft: Raft, type: CampaignType): void {
   // A pre-vote asks for the term that would come.
   const term = isPreVote ? raft.term + 1 : raft.term
   const context = type === 'transfer' ? campaignTransferContext : undefined
-  for (const id of raft.tracker.ids()) {
-    if (id === raft.id || !raft.tracker.isVoter(id)) continue
+  for (const id of raft.tracker.progress.keys()) {
+    if (id === raft.id || !isVoterOf(raft.tracker.config, id)) continue
     raft.send({ type: isPreVote ? 'MsgPreVote' : 'MsgVote', to: id, term, index: last.index, logTerm: last.term, context })
   }
   // The vote for itself is a promise like any other: it counts when it is on disk. A pre-vote promises nothing.
@@ -46,7 +47,13 @@ export function recordVote(raft: Raft, from: bigint, granted: boolean): void {
 }
 
 function takeOffice(raft: Raft): void {
+  const pending = raft.log.confChangesIn(raft.log.committed + 1, raft.log.lastIndex())
   raft.becomeLeader()
+  // Its own removal may be in the log from an earlier term.
+  raft.isLeaving = pending.some((entry) => {
+    const change = confChangeOf(entry)
+    return change !== undefined && removesVoter(raft.tracker.config, change, raft.id)
+  })
   // Nothing of older terms is committed by count: an entry of the own term takes it along.
   assert(appendOwnEntries(raft, [{ type: entryTypes.normal, data: noBytes }]), 'an empty entry is never refused')
   broadcastAppend(raft)

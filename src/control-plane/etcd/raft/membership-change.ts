@@ -45,6 +45,14 @@ export function membersOf(config: MembershipConfig): Set<bigint> {
   return new Set([...config.voters[0], ...config.voters[1], ...config.learners, ...config.learnersNext])
 }
 
+export function isVoterOf(config: MembershipConfig, id: bigint): boolean { return config.voters[0].has(id) || config.voters[1].has(id) }
+
+/** Whether the member has no vote any more after the change. */
+export function removesVoter(config: MembershipConfig, change: ConfChangeV2, id: bigint): boolean {
+  const after = changeMembership(config, change)
+  return after.type === 'changed' && !isVoterOf(after.config, id)
+}
+
 interface MembershipDraft {
   readonly incoming: Set<bigint>
   outgoing: Set<bigint>

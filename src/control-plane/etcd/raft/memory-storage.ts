@@ -1,6 +1,6 @@
 // A log in memory behind the Storage interface: what the shell keeps beside its files, and what tests use. Upstream: raft.MemoryStorage
 import { assert } from '../../../lib/base/assert.ts'
-import { emptyConfState, emptyHardState, limitEntries, noBytes, type ConfState, type Entry, type HardState, type Snapshot } from './messages.ts'
+import { emptyConfState, emptyHardState, noBytes, takeEntries, type ConfState, type Entry, type HardState, type Snapshot } from './messages.ts'
 import type { InitialState, RaftStorage } from './storage.ts'
 
 export class MemoryStorage implements RaftStorage {
@@ -24,7 +24,7 @@ export class MemoryStorage implements RaftStorage {
   entries(from: number, to: number, maxBytes: number): readonly Entry[] | undefined {
     if (from <= this.#before.index) return undefined
     assert(to <= this.lastIndex() + 1, 'entries are read up to the last one')
-    return limitEntries(this.#entries.slice(from - this.#before.index - 1, to - this.#before.index - 1), maxBytes)
+    return takeEntries(this.#entries, from - this.#before.index - 1, to - this.#before.index - 1, maxBytes)
   }
 
   snapshot(): Snapshot | undefined { return this.#snapshot.metadata.index > 0 ? this.#snapshot : undefined }

@@ -110,14 +110,16 @@ export function isResponse(type: MessageType): boolean {
 /** An entry's size on the wire, at most: data and room for the other fields. */
 export function entrySizeBytes(entry: Entry): number { return entry.data.length + 24 }
 
-/** As many of the first entries as fit into `maxBytes`, but always one. */
-export function limitEntries(entries: readonly Entry[], maxBytes: number): readonly Entry[] {
+/** As many of entries[start..end) as fit into `maxBytes`, but always one. */
+export function takeEntries(entries: readonly Entry[], start: number, end: number, maxBytes: number): readonly Entry[] {
   let size = 0
-  for (const [i, entry] of entries.entries()) {
-    size += entrySizeBytes(entry)
-    if (size > maxBytes && i > 0) return entries.slice(0, i)
+  let to = start
+  for (; to < end && to < entries.length; to++) {
+    const entry = entries[to]
+    size += entry === undefined ? 0 : entrySizeBytes(entry)
+    if (size > maxBytes && to > start) break
   }
-  return entries
+  return entries.slice(start, to)
 }
 
 export function payloadBytes(entries: readonly Entry[]): number {

@@ -18,13 +18,9 @@ export function isJoint(config: MembershipConfig): boolean { return config.voter
 
 export class ProgressTracker {
   config: MembershipConfig = emptyMembership
+  /** All members, in the order of their ids. */
   progress: ReadonlyMap<bigint, Progress> = new Map()
   #votes = new Map<bigint, boolean>()
-
-  /** All members in the order of their ids, so that what is sent is the same in every run. */
-  ids(): bigint[] { return [...this.progress.keys()].sort((a, b) => (a < b ? -1 : 1)) }
-
-  isVoter(id: bigint): boolean { return this.config.voters[0].has(id) || this.config.voters[1].has(id) }
 
   /** This member alone decides everything. */
   isSingleton(id: bigint): boolean { return this.config.voters[0].size === 1 && this.config.voters[0].has(id) && !isJoint(this.config) }

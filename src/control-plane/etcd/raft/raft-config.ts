@@ -22,7 +22,7 @@ export interface RaftConfig {
   /** Appends on their way to one follower, in messages and bytes. Enough to fill the network's delay times bandwidth. Defaults 512 and none (0). */
   readonly maxInflightMessages?: number
   readonly maxInflightBytes?: number
-  /** Payload of committed entries that the shell may hold for applying. Default 64 MiB. */
+  /** Size of committed entries that the shell may hold for applying. Default 64 MiB. */
   readonly maxApplyingBytes?: number
   /** Payload of entries that wait for their commit at the leader: beyond it proposals are refused. Default: no bound. */
   readonly maxUncommittedBytes?: number

@@ -3,7 +3,7 @@
 // Invariant: applied <= applying <= committed <= lastIndex, and nothing is given out for applying before it is on disk here.
 // Upstream: raft/log.go
 import { assert } from '../../../lib/base/assert.ts'
-import { entryTypes, limitEntries, noEntries, payloadBytes, type Entry, type EntryId, type Snapshot } from './messages.ts'
+import { entrySizeBytes, entryTypes, noEntries, takeEntries, type Entry, type EntryId, type Snapshot } from './messages.ts'
 import type { RaftStorage } from './storage.ts'
 import { UnstableLog } from './unstable-log.ts'
 
@@ -16,7 +16,7 @@ export class RaftLog {
   applying: number
   /** Applied by the shell. */
   applied: number
-  /** Batches that are with the shell: last index and payload of each. */
+  /** Batches that are with the shell: last index and size of each. */
   #handedOut: { readonly lastIndex: number; readonly sizeBytes: number }[] = []
   #handedOutBytes = 0
 
@@ -109,10 +109,11 @@ export class RaftLog {
     if (from >= to) return noEntries
     if (from < this.firstIndex()) return undefined
     const { offset } = this.unstable
-    if (from >= offset) return limitEntries(this.unstable.entries.slice(from - offset, to - offset), maxBytes)
+    if (from >= offset) return takeEntries(this.unstable.entries, from - offset, to - offset, maxBytes)
     const stored = this.storage.entries(from, Math.min(to, offset), maxBytes)
     if (stored === undefined || to <= offset || stored.length < offset - from) return stored
-    return limitEntries([...stored, ...this.unstable.entries.slice(0, to - offset)], maxBytes)
+    const behind = [...stored, ...this.unstable.entries.slice(0, to - offset)]
+    return takeEntries(behind, 0, behind.length, maxBytes)
   }
 
   entriesFrom(from: number, maxBytes: number): readonly Entry[] | undefined { return this.slice(from, this.lastIndex() + 1, maxBytes) }
@@ -124,7 +125,7 @@ export class RaftLog {
     const entries = this.slice(this.applying + 1, to, maxBytes - this.#handedOutBytes)
     const last = entries?.at(-1)
     assert(entries !== undefined && last !== undefined, 'entries that are not applied are not compacted')
-    const sizeBytes = payloadBytes(entries)
+    const sizeBytes = entries.reduce((size, entry) => size + entrySizeBytes(entry), 0)
     this.#handedOut.push({ lastIndex: last.index, sizeBytes })
     this.#handedOutBytes += sizeBytes
     this.applying = last.index
@@ -157,14 +158,18 @@ export class RaftLog {
   }
 
   /** A member that doesn't know the newest membership must not campaign by the old one. */
-  hasUnappliedConfChange(): boolean {
+  hasUnappliedConfChange(): boolean { return this.confChangesIn(this.applied + 1, this.committed).length > 0 }
+
+  /** The membership changes among the entries from `first` to `last`. */
+  confChangesIn(first: number, last: number): readonly Entry[] {
     const pageBytes = 1 << 20
-    for (let from = Math.max(this.applied + 1, this.firstIndex()); from <= this.committed;) {
-      const page = this.slice(from, this.committed + 1, pageBytes)
-      if (page === undefined || page.length === 0) return true
-      if (page.some((entry) => entry.type !== entryTypes.normal)) return true
+    const found: Entry[] = []
+    for (let from = first; from <= last;) {
+      const page = this.slice(from, last + 1, pageBytes)
+      assert(page !== undefined && page.length > 0, 'entries that are not applied are not compacted')
+      for (const entry of page) if (entry.type !== entryTypes.normal) found.push(entry)
       from += page.length
     }
-    return false
+    return found
   }
 }

@@ -3,7 +3,9 @@
 //
 //   ready = node.ready()                 when node.hasReady()
 //   1. send ready.messages               at once, beside the writing
-//   2. write to disk, as one unit        ready.snapshot, ready.entries, ready.hardState; fsync when ready.mustSync
+//   2. write to disk, in this order      ready.snapshot, ready.entries, ready.hardState; then fsync when ready.mustSync. A crash may leave a
+//                                        part of it, but never the hard state without the entries before it: its commit index would
+//                                        then speak of the entries that they replace. Each fsync also covers all that was written before.
 //   3. make the storage show it          and install ready.snapshot in the state machine
 //   4. send ready.messagesAfterPersist   they promise what 2 has written; a failed write means: never send them
 //   5. node.advance()

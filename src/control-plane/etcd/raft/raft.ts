@@ -8,7 +8,7 @@ import { assert } from '../../../lib/base/assert.ts'
 import { randomInteger } from '../../../lib/base/random.ts'
 import { Inflights } from './inflights.ts'
 import { makeMessage, noMember, type HardState, type Message, type MessageParts } from './messages.ts'
-import { membershipOf, membersOf } from './membership-change.ts'
+import { isVoterOf, membershipOf, membersOf } from './membership-change.ts'
 import { Progress } from './progress.ts'
 import { ProgressTracker, type MembershipConfig } from './progress-tracker.ts'
 import { completeConfig, type FullRaftConfig, type RaftConfig } from './raft-config.ts'
@@ -45,6 +45,13 @@ export class Raft {
 
   /** Leader: no membership change is taken before this index is applied. */
   pendingConfIndex = 0
+  /**
+   * Leader: it proposed its own removal (or its becoming a learner). From here on nothing more goes behind its log, so that whoever has the
+   * change has as long a log as it has and can be elected.
+   */
+  isLeaving = false
+  /** Leader: the removal is applied. It leads for another election timeout, so that the others learn of the commit from it. */
+  hasLeft = false
   /** Leader: payload of its entries that aren't committed. */
   uncommittedBytes = 0
   /** The own vote of this election counts when it is on disk. */
@@ -64,8 +71,20 @@ export class Raft {
     const { hardState, confState } = config.storage.initialState()
     this.tracker.config = membershipOf(confState)
     if (hardState.commit > this.log.committed) this.log.commitTo(hardState.commit)
-    this.becomeFollower(hardState.term, noMember)
-    this.vote = hardState.vote
+    this.#commitWhatTheLogProves()
+    // Entries may be on disk whose hard state was lost in the same crash; then nothing was promised in their term, no vote either.
+    const term = Math.max(hardState.term, this.log.lastEntryId().term)
+    this.becomeFollower(term, noMember)
+    if (term === hardState.term) this.vote = hardState.vote
+  }
+
+  /**
+   * A leader takes a membership change only when the one before is applied. So a log with two of them proves that the first is committed, even
+   * if the crash that lost the commit index left both; by the membership before the first, two leaders could be elected in one term.
+   */
+  #commitWhatTheLogProves(): void {
+    const lastButOne = this.log.confChangesIn(this.log.committed + 1, this.log.lastIndex()).at(-2)
+    if (lastButOne !== undefined) this.log.commitTo(lastButOne.index)
   }
 
   hardState(): HardState { return { term: this.term, vote: this.vote, commit: this.log.committed } }
@@ -99,6 +118,8 @@ export class Raft {
     this.tracker.resetVotes()
     this.setMembership(this.tracker.config, 'fresh')
     this.pendingConfIndex = 0
+    this.isLeaving = false
+    this.hasLeft = false
     this.uncommittedBytes = 0
     this.reads.reset()
   }
@@ -110,7 +131,8 @@ export class Raft {
   /** Takes a membership; `keep` leaves what is known of members that stay, `fresh` forgets it. */
   setMembership(config: MembershipConfig, known: 'keep' | 'fresh'): void {
     const progress = new Map<bigint, Progress>()
-    for (const id of membersOf(config)) {
+    // In the order of ids, so that what is sent is the same in every run.
+    for (const id of [...membersOf(config)].sort((a, b) => (a < b ? -1 : 1))) {
       const isLearner = config.learners.has(id)
       const old = known === 'keep' ? this.tracker.progress.get(id) : undefined
       if (old === undefined) progress.set(id, this.#newProgress(id, isLearner))
@@ -166,7 +188,7 @@ export class Raft {
 
   /** A voter whose state is whole: it may stand for election. */
   isPromotable(): boolean {
-    return this.tracker.isVoter(this.id) && !this.tracker.config.learners.has(this.id) && this.log.unstable.snapshot === undefined
+    return isVoterOf(this.tracker.config, this.id) && this.log.unstable.snapshot === undefined
   }
 
   hasCommittedInTerm(): boolean { return this.log.term(this.log.committed) === this.term }

@@ -47,20 +47,14 @@ function sendSnapshot(raft: Raft, to: bigint, progress: Progress): boolean {
   return true
 }
 
-function others(raft: Raft): (readonly [bigint, Progress])[] {
-  return raft.tracker.ids().filter((id) => id !== raft.id).flatMap((id) => {
-    const progress = raft.tracker.progress.get(id)
-    return progress === undefined ? [] : [[id, progress] as const]
-  })
-}
-
 export function broadcastAppend(raft: Raft, evenIfEmpty = true): void {
-  for (const [id, progress] of others(raft)) sendAppend(raft, id, progress, evenIfEmpty)
+  for (const [id, progress] of raft.tracker.progress) if (id !== raft.id) sendAppend(raft, id, progress, evenIfEmpty)
 }
 
 export function broadcastHeartbeat(raft: Raft): void {
   const context = raft.reads.heartbeatContext()
-  for (const [id, progress] of others(raft)) {
+  for (const [id, progress] of raft.tracker.progress) {
+    if (id === raft.id) continue
     // Never more than the follower has: it may have less log than the leader has committed.
     const commit = Math.min(progress.match, raft.log.committed)
     raft.send({ type: 'MsgHeartbeat', to: id, commit, context })

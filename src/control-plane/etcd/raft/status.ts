@@ -32,14 +32,10 @@ export interface RaftStatus {
 }
 
 export function statusOf(raft: Raft): RaftStatus {
-  const progress = raft.role !== 'leader' ? [] : raft.tracker.ids().flatMap((id): ProgressStatus[] => {
-    const p = raft.tracker.progress.get(id)
-    if (p === undefined) return []
-    return [{
-      id, match: p.match, next: p.next, state: p.state, isLearner: p.isLearner, isPaused: p.isPaused, recentActive: p.recentActive,
-      inflightCount: p.inflights.count, pendingSnapshot: p.pendingSnapshot,
-    }]
-  })
+  const progress = raft.role !== 'leader' ? [] : Array.from(raft.tracker.progress, ([id, p]): ProgressStatus => ({
+    id, match: p.match, next: p.next, state: p.state, isLearner: p.isLearner, isPaused: p.isPaused, recentActive: p.recentActive,
+    inflightCount: p.inflights.count, pendingSnapshot: p.pendingSnapshot,
+  }))
   return {
     id: raft.id, role: raft.role, term: raft.term, vote: raft.vote, leader: raft.leader, transferee: raft.transferee, committed: raft.log.committed,
     applied: raft.log.applied, firstIndex: raft.log.firstIndex(), lastIndex: raft.log.lastIndex(), confState: raft.tracker.confState(), progress,

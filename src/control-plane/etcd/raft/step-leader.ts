@@ -1,7 +1,7 @@
 // A leader: takes proposals and reads, and drives each follower by its answers.
 import { assert, unreachable } from '../../../lib/base/assert.ts'
 import { confChangeOf } from './conf-change.ts'
-import { changeMembership } from './membership-change.ts'
+import { changeMembership, removesVoter } from './membership-change.ts'
 import { noMember, type Message } from './messages.ts'
 import type { Progress } from './progress.ts'
 import type { Raft } from './raft.ts'
@@ -49,14 +49,19 @@ function takeProposal(raft: Raft, message: Message): StepResult {
   if (refusal !== undefined) return { type: 'dropped', reason: refusal }
   const last = raft.log.lastIndex()
   if (!appendOwnEntries(raft, message.entries)) return { type: 'dropped', reason: 'tooMuchUncommitted' }
-  message.entries.forEach((entry, i) => { if (confChangeOf(entry) !== undefined) raft.pendingConfIndex = last + 1 + i })
+  message.entries.forEach((entry, i) => {
+    const change = confChangeOf(entry)
+    if (change === undefined) return
+    raft.pendingConfIndex = last + 1 + i
+    raft.isLeaving = removesVoter(raft.tracker.config, change, raft.id)
+  })
   broadcastAppend(raft)
   return stepOk
 }
 
 function proposalRefusal(raft: Raft, message: Message): ProposalRefusal | undefined {
   assert(message.entries.length > 0, 'a proposal has an entry')
-  if (!raft.tracker.progress.has(raft.id)) return 'notMember'
+  if (raft.isLeaving) return 'leaving'
   if (raft.transferee !== noMember) return 'transferring'
   const changes = message.entries.flatMap((entry) => confChangeOf(entry) ?? [])
   if (changes.length === 0) return undefined

@@ -1,7 +1,7 @@
 // A membership change takes effect when its entry is applied, on every member at the same place of the log.
 import { assert } from '../../../lib/base/assert.ts'
 import { leaveJointChange, encodeConfChangeV2, type ConfChangeV2 } from './conf-change.ts'
-import { changeMembership } from './membership-change.ts'
+import { changeMembership, isVoterOf } from './membership-change.ts'
 import { entryTypes, makeMessage, noMember, type ConfState } from './messages.ts'
 import type { Raft } from './raft.ts'
 import { releaseEarlyReads } from './read-index.ts'
@@ -14,13 +14,11 @@ export function applyConfChange(raft: Raft, change: ConfChangeV2): ConfState {
   raft.setMembership(result.config, 'keep')
   const confState = raft.tracker.confState()
   if (raft.role !== 'leader') return confState
-  const own = raft.tracker.progress.get(raft.id)
-  if (own === undefined || own.isLearner) {
-    // Its commit of the removal is told to the others already; one of them will lead.
-    raft.becomeFollower(raft.term, noMember)
-    return confState
+  if (!isVoterOf(result.config, raft.id)) {
+    raft.isLeaving = raft.hasLeft = true
+    raft.electionElapsed = 0
   }
-  if (raft.transferee !== noMember && !raft.tracker.isVoter(raft.transferee)) raft.transferee = noMember
+  if (raft.transferee !== noMember && !isVoterOf(result.config, raft.transferee)) raft.transferee = noMember
   // A smaller quorum may have what the larger one hadn't; new members get their first append.
   if (maybeCommit(raft)) {
     releaseEarlyReads(raft)

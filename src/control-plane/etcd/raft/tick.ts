@@ -21,6 +21,10 @@ function tickLeader(raft: Raft): void {
   raft.electionElapsed++
   if (raft.electionElapsed >= raft.config.electionTicks) {
     raft.electionElapsed = 0
+    if (raft.hasLeft) {
+      raft.becomeFollower(raft.term, noMember)
+      return
+    }
     if (raft.config.checkQuorum) step(raft, makeMessage({ type: 'MsgCheckQuorum', from: raft.id }))
     // The transfer took too long: this member leads on.
     raft.transferee = noMember

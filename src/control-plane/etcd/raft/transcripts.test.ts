@@ -132,6 +132,13 @@ class TranscriptWorld {
         Object.assign(member, this.#boot(member.id, member.storage))
         break
       }
+      // torn-restart 1: as restart, but in the middle of writing: the entries of the next ready are on the disk, its hard state isn't
+      case 'torn-restart': {
+        const member = first()
+        member.storage.append(member.node.ready().entries)
+        Object.assign(member, this.#boot(member.id, member.storage))
+        break
+      }
       // status [1]: roles and logs of all members; with one id also its view of the others
       case 'status': for (const member of plain[0] === undefined ? this.#members.values() : [first()]) out.push(...this.#status(member, plain[0] !== undefined)); break
       // log 1: the entries that member 1 has
