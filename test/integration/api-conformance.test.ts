@@ -290,6 +290,35 @@ test('a watch in protobuf: frames of their length, objects in their envelope', a
   assert.deepEqual((decodeProtobuf(event.object) as Loose).data, { x: '1' })
 })
 
+test('a watch from before the compaction: 200, one event that says so, and the end', async () => {
+  await using https = await startHttpsWorld()
+  const { world } = https
+  for (const name of ['a', 'b']) await create(https, mapsPath, configMap(name))
+  await world.etcd.compact(await world.revision(), new AbortController().signal)
+  // A server that remembers nothing of what was before.
+  const other = await world.restart()
+  await using listening = await other.listen({ address: '127.0.0.1', port: 0 })
+  const { port } = listening
+  for (const query of ['watch=1&resourceVersion=2', 'watch=1&resourceVersion=2&allowWatchBookmarks=true&timeoutSeconds=300']) {
+    using watch = await https.watch({ path: `${mapsPath}?${query}`, port })
+    const event = await watch.next()
+    assert.deepEqual([watch.status, event.type, event.object.kind, event.object.reason, event.object.code], [200, 'ERROR', 'Status', 'Expired', 410])
+    assert.match(event.object.message, /^too old resource version: 2 \(\d+\)$/)
+    assert.equal(await watch.next(), undefined)
+  }
+  using watch = await https.watch({ path: `${mapsPath}?watch=1&resourceVersion=2`, headers: { accept: protobuf }, port })
+  const frame = await watch.nextFrame()
+  assert.ok(frame)
+  const event = decodeProtobufWatchEvent(frame)
+  assert.deepEqual([event.type, (decodeProtobuf(event.object) as Loose).reason], ['ERROR', 'Expired'])
+  assert.equal(await watch.nextFrame(), undefined)
+  // What is there now can be had, and gone on from.
+  const list = await https.ask(200, { path: mapsPath, port })
+  using resumed = await https.watch({ path: `${mapsPath}?watch=1&resourceVersion=${list.metadata.resourceVersion}`, port })
+  await create(https, mapsPath, configMap('c'))
+  assert.deepEqual(await take(resumed, 1), ['ADDED c'])
+})
+
 test('the streaming list: everything, the mark, then what comes; bookmarks only for those who asked; and an end in time', async () => {
   await using https = await startHttpsWorld()
   for (const name of ['a', 'b']) await create(https, mapsPath, configMap(name))
@@ -483,10 +512,13 @@ test('server-side apply: who wants what, and who may not', async () => {
   const scaled = await patch(https, `${path}/scale?fieldManager=scaler`, mergePatch, { spec: { replicas: 9 } })
   assert.equal(scaled.spec.replicas, 9)
   assert.ok(managers(await https.ask(200, { path })).includes('scaler Update scale'), String(managers(await https.ask(200, { path }))))
+  assert.equal((await apply(https, `${path}/scale`, 'autoscaler', { apiVersion: 'autoscaling/v1', kind: 'Scale', spec: { replicas: 4 } }, 409)).message, 'Apply failed with 1 conflict: conflict with "scaler" with subresource "scale" using apps/v1: .spec.replicas')
+  assert.equal((await apply(https, `${path}/scale`, 'autoscaler', { apiVersion: 'autoscaling/v1', kind: 'Scale', spec: { replicas: 4 } }, 200, '&force=true')).spec.replicas, 4)
+  assert.ok(managers(await https.ask(200, { path })).includes('autoscaler Apply scale'))
   const reset = await patch(https, path, mergePatch, { metadata: { managedFields: [{}] } })
   assert.deepEqual(managers(reset), [])
   // Nobody's object belongs to whoever was there before the first apply.
-  const adopted = await apply(https, path, 'three', wanted(9, 'i:1'))
+  const adopted = await apply(https, path, 'three', wanted(4, 'i:1'))
   assert.deepEqual(managers(adopted), ['three Apply', 'before-first-apply Update'])
 })
 

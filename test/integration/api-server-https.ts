@@ -27,6 +27,8 @@ export interface HttpsRequest {
   readonly token?: string | null
   readonly certificate?: CertifiedKey
   readonly http2?: boolean
+  /** Of another server of the same world, over HTTP/1.1. */
+  readonly port?: number
 }
 
 export interface HttpsAnswer {
@@ -89,7 +91,7 @@ export async function startHttpsWorld(more: Partial<ApiServerOptions> = {}): Pro
   const sendHttp1 = (request: HttpsRequest): Promise<HttpsAnswer> => new Promise((resolve, reject) => {
     const body = bytesOf(request)
     const outgoing = httpsRequest({
-      host: '127.0.0.1', port, ca, agent: false, method: request.method ?? 'GET', path: request.path, headers: { ...headersOf(request), ...(body && { 'content-length': body.length }) },
+      host: '127.0.0.1', port: request.port ?? port, ca, agent: false, method: request.method ?? 'GET', path: request.path, headers: { ...headersOf(request), ...(body && { 'content-length': body.length }) },
       ...(request.certificate && { cert: request.certificate.certificatePem, key: request.certificate.keyPem }), maxHeaderSize: 1024 * 1024,
     }, (answer) => {
       const chunks: Buffer[] = []
@@ -129,7 +131,7 @@ export async function startHttpsWorld(more: Partial<ApiServerOptions> = {}): Pro
       return answer.json
     },
     watch: (request) => new Promise((resolve, reject) => {
-      const outgoing = httpsRequest({ host: '127.0.0.1', port, ca, agent: false, method: 'GET', path: request.path, headers: headersOf(request) }, (answer) => {
+      const outgoing = httpsRequest({ host: '127.0.0.1', port: request.port ?? port, ca, agent: false, method: 'GET', path: request.path, headers: headersOf(request) }, (answer) => {
         let held = Buffer.alloc(0)
         let ended = false
         let wake: (() => void) | undefined

@@ -94,6 +94,7 @@ const bodies: readonly BadRequest[] = [
   post('annotations of more than 256 KiB', { metadata: { name: 'b', annotations: { x: 'x'.repeat(262_144) } } }, 'Invalid', 'ConfigMap "b" is invalid: metadata.annotations: Too long: may not be more than 262144 bytes', { causes: [['FieldValueTooLong', 'metadata.annotations']] }),
   post('data of more than 1 MiB', { metadata: { name: 'b' }, data: { x: 'x'.repeat(1_048_577) } }, 'Invalid', 'ConfigMap "b" is invalid: : Too long: may not be more than 1048576 bytes', { causes: [['FieldValueTooLong', '']] }),
   post('two owners that both control', { metadata: { name: 'b', ownerReferences: ['x', 'y'].map((name) => ({ apiVersion: 'v1', kind: 'Pod', name, uid: name, controller: true })) } }, 'Invalid', /metadata.ownerReferences: Invalid value: .*Only one reference can have Controller set to true/, { causes: [['FieldValueInvalid', 'metadata.ownerReferences']] }),
+  { what: 'two containers of one name', method: 'POST', path: podsPath, headers: json, body: podOf('b', { containers: [{ name: 'c', image: 'i' }, { name: 'c', image: 'j' }] }), status: 422, reason: 'Invalid', message: 'Pod "b" is invalid: spec.containers[1].name: Duplicate value: "c"', causes: [['FieldValueDuplicate', 'spec.containers[1].name']] },
   post('a name that is taken', { metadata: { name: 'a' } }, 'AlreadyExists', 'configmaps "a" already exists', { status: 409 }),
   post('a new object with a version', { metadata: { name: 'b', resourceVersion: '1' } }, '', 'resourceVersion should not be set on objects to be created', { status: 500 }),
   post('another namespace than the path’s', { metadata: { name: 'b', namespace: 'other' } }, 'BadRequest', 'the namespace of the provided object does not match the namespace sent on the request'),
@@ -457,6 +458,44 @@ test('paths that nothing serves: a page outside the API', async () => {
     assert.deepEqual([status, answer.reason, answer.message, answer.details], [405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {}], `${method} ${path}`)
   }
   assert.equal((await https.send({ path: '/api/v1/%zz' })).status, 400)
+  assert.equal((await https.world.call('GET', '/api/v1/%zz')).status, 400)
+})
+
+test('as much as a body may hold takes no longer than it must', async () => {
+  await using https = await startHttpsWorld()
+  await https.ask(201, { method: 'POST', path: '/api/v1/namespaces/default/serviceaccounts', body: { metadata: { name: 'default' } } })
+  await https.ask(201, { method: 'POST', path: podsPath, body: podOf('p') })
+  const before = await https.world.revision()
+  const long = 'a-'.repeat(400_000)
+  const requests: readonly HttpsRequest[] = [
+    { method: 'POST', path: mapsPath, body: { metadata: { name: long, labels: { [`${long}!`]: `${long}!` } } } },
+    { method: 'POST', path: podsPath, body: podOf('b', { containers: [{ name: 'c', image: long, resources: { requests: { cpu: '1'.repeat(1_000_000) } } }] }) },
+    { method: 'POST', path: mapsPath, body: { metadata: { name: 'b', ownerReferences: Array.from({ length: 20_000 }, (_, i) => ({ apiVersion: 'v1', kind: 'Pod', name: 'x', uid: `u${i}`, controller: i < 2 })) } } },
+    { method: 'POST', path: `${podsPath}?dryRun=All`, body: podOf('b', { containers: Array.from({ length: 10_000 }, (_, i) => ({ name: `c${i}`, image: 'i' })) }) },
+    { method: 'PATCH', path: `${podsPath}/p?dryRun=All`, headers: strategicPatch, body: { spec: { containers: Array.from({ length: 20_000 }, (_, i) => ({ name: `c${i}`, image: 'i' })) } } },
+    { path: mapsPath, headers: { accept: '1,'.repeat(400_000) } }, { path: `${mapsPath}?labelSelector=${'a%2C'.repeat(100_000)}` },
+    { method: 'POST', path: mapsPath, headers: yaml, body: '- '.repeat(1_000_000) }, { method: 'POST', path: mapsPath, headers: yaml, body: `a: ${'1'.repeat(2_500_000)}` }, { method: 'POST', path: mapsPath, headers: yaml, body: '&a '.repeat(800_000) },
+  ]
+  for (const request of requests) {
+    // The processor's time, not the clock's: the machine may be busy with others.
+    const started = process.cpuUsage()
+    const { status } = await https.send(request)
+    assert.ok(status < 500, `${request.path}: ${status}`)
+    const { user } = process.cpuUsage(started)
+    assert.ok(user < 10_000_000, `${request.method} ${request.path.slice(0, 100)} took ${user / 1000} ms`)
+  }
+  assert.equal(await https.world.revision(), before)
+})
+
+test('a body that never comes isn’t waited for', async () => {
+  await using https = await startHttpsWorld()
+  const asked = https.raw(`POST ${mapsPath} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer admin-token\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`)
+  let done = false
+  void asked.finally(() => { done = true })
+  for (let i = 0; i < 2000 && !done; i++) { await https.world.clock.advance(1000); await new Promise<void>((resolve) => { setImmediate(resolve) }) }
+  const text = await asked
+  assert.match(text, /^HTTP\/1\.1 504 /)
+  assert.match(text, /"message":"Timeout: request did not complete within the allotted timeout","reason":"Timeout"/)
 })
 
 test('headers: as much as Go takes, and no more', async () => {

@@ -1,4 +1,5 @@
 // Requests from within the process: the same filters and handlers as over the wire, with objects in place of bytes. Nothing is serialised.
+import { newBadRequest } from '../../lib/apimachinery/status.ts'
 import type { JsonObject } from '../../lib/base/json.ts'
 import type { ApiRequest, ApiResponse, ApiTransport } from '../../lib/client/transport.ts'
 import type { WatchEvent } from '../../lib/client/watch-event.ts'
@@ -23,10 +24,11 @@ export function inProcessTransport(server: InProcessServer, user: UserInfo): Api
   return {
     async request(request: ApiRequest): Promise<ApiResponse> {
       const at = request.path.indexOf('?')
-      const path = decodeURI(at < 0 ? request.path : request.path.slice(0, at))
+      const path = decodePath(at < 0 ? request.path : request.path.slice(0, at))
       const query = new URLSearchParams(at < 0 ? '' : request.path.slice(at + 1))
       const { signal } = request
       signal.throwIfAborted()
+      if (path === undefined) return { status: 400, headers: { 'content-type': 'application/json' }, body: { kind: 'object', object: asJson(newBadRequest('the request path is no valid URL path')) } }
       const call: ApiCall = {
         method: request.method, info: parseRequestInfo(request.method, path, query), query, headers: request.headers ?? {}, user, signal, nowMs: server.now(), inProcess: true, warnings: [],
         readBody: async () => bodyOf(request),
@@ -35,6 +37,11 @@ export function inProcessTransport(server: InProcessServer, user: UserInfo): Api
       return responseOf(server, call, answer)
     },
   }
+}
+
+/** undefined: no valid path. */
+function decodePath(path: string): string | undefined {
+  try { return decodeURIComponent(path) } catch { return undefined }
 }
 
 function bodyOf(request: ApiRequest): CallBody {

@@ -224,26 +224,31 @@ function mergeLists(original: readonly JsonValue[], patch: readonly JsonValue[],
   }
   const { mergeKey } = field
   if (mergeKey === '') throw new PatchError('BadRequest', `cannot merge lists without merge key for ${field.type ?? 'unknown type'}`)
-  let items: JsonObject[] = original.filter(isJsonObject)
+  const gone = new Set<JsonValue>()
   const ordinary: JsonObject[] = []
   let replaces = false
   for (const item of patch) {
     if (!isJsonObject(item)) continue
     const directive = ownValue(item, directiveMarker)
     if (directive === undefined) ordinary.push(item)
-    else if (directive === 'delete') { const id = identityOf(item, mergeKey); items = items.filter((candidate) => ownValue(candidate, mergeKey) !== id) }
+    else if (directive === 'delete') gone.add(identityOf(item, mergeKey))
     else if (directive === 'replace') replaces = true
     else if (directive === 'merge') throw new PatchError('BadRequest', 'merging lists cannot yet be specified in the patch')
     else throw new PatchError('BadRequest', `unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(item)}`)
   }
   if (replaces) return ordinary
-  const survivors = [...items]
+  const survivors = original.filter(isJsonObject).filter((item) => { const id = ownValue(item, mergeKey); return id === undefined || !gone.has(id) })
+  const items = [...survivors]
+  // Lists may be long: looked up by key, not searched.
+  const places = new Map<JsonValue | undefined, number>()
+  items.forEach((item, i) => { const id = ownValue(item, mergeKey); if (!places.has(id)) places.set(id, i) })
   for (const item of ordinary) {
     const id = identityOf(item, mergeKey)
-    const at = items.findIndex((candidate) => ownValue(candidate, mergeKey) === id)
-    const known = items[at]
-    if (known === undefined) items = [...items, (options.ignoreUnmatchedNulls ? discardNulls(removeDirectives(item, true) ?? {}) : item) as JsonObject] // cast: an object stays one
-    else items = items.with(at, mergeMaps(known, item, field.type, options))
+    const at = places.get(id)
+    const known = at === undefined ? undefined : items[at]
+    if (at !== undefined && known !== undefined) { items[at] = mergeMaps(known, item, field.type, options); continue }
+    places.set(id, items.length)
+    items.push((options.ignoreUnmatchedNulls ? discardNulls(removeDirectives(item, true) ?? {}) : item) as JsonObject) // cast: an object stays one
   }
   return arrange(items, ordinary, survivors, mergeKey)
 }

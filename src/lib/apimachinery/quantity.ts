@@ -23,6 +23,8 @@ const binaryByExponent = new Map(Object.entries(binarySuffixes).map(([suffix, ex
 const quantityPattern = /^([+-]?)(\d*)(?:\.(\d*))?([numkMGTPE]?|[KMGTPE]i|[eE][+-]?\d+)$/
 /** Beyond this the original's numbers overflow anyway, and ours would grow without bound. */
 const maxExponent = 300
+/** A million digits take seconds to become a number. */
+const maxLength = 1000
 
 /** What decoders say of a text that is no quantity. */
 export const quantityFormatError = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -30,7 +32,7 @@ export const quantityFormatError = "quantities must match the regular expression
 /** Reads a quantity; undefined when the text is none. A text without digits (`.`, `Mi`) is zero, as in the original. */
 export function parseQuantity(text: string): Quantity | undefined {
   if (text === '0') return { nano: 0n, format: 'DecimalSI', text }
-  if (text === '') return undefined
+  if (text === '' || text.length > maxLength) return undefined
   const match = quantityPattern.exec(text)
   if (match === null) return undefined
   const [, sign = '', whole = '', fraction = '', suffix = ''] = match

@@ -82,21 +82,27 @@ export function kubeconfigPaths(explicit: string | undefined, environment: { rea
   return listed.length > 0 ? listed : [join(environment['HOME'] ?? homedir(), '.kube', 'config')]
 }
 
+/** undefined: there is no such file. */
+const readIfThere = (path: string): string | undefined => (existsSync(path) ? readFileSync(path, 'utf8') : undefined)
+
 /** Reads and merges. Files that don't exist are passed over, unless `mustExist`. @throws KubeconfigError */
-export function loadKubeconfigs(paths: readonly string[], options: { readonly mustExist?: boolean } = {}): Kubeconfig {
+export function loadKubeconfigs(paths: readonly string[], options: { readonly mustExist?: boolean; /** In place of the disk. */ readonly read?: (path: string) => string | undefined } = {}): Kubeconfig {
+  const read = options.read ?? readIfThere
   const clusters = new Map<string, KubeconfigCluster>()
   const users = new Map<string, KubeconfigUser>()
   const contexts = new Map<string, KubeconfigContext>()
   let currentContext = ''
   for (const path of paths) {
-    if (!existsSync(path)) {
-      if (options.mustExist) throw new KubeconfigError(`stat ${path}: no such file or directory`)
-      continue
-    }
     let file: KubeconfigFile
     try {
-      file = (load(readFileSync(path, 'utf8')) ?? {}) as KubeconfigFile // cast: fields are checked where they are used
+      const text = read(path)
+      if (text === undefined) {
+        if (options.mustExist) throw new KubeconfigError(`stat ${path}: no such file or directory`)
+        continue
+      }
+      file = checkedFile(load(text, { maxAliases: 100 }) ?? {})
     } catch (cause) {
+      if (cause instanceof KubeconfigError) throw cause
       throw new KubeconfigError(`error loading config file "${path}": ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }
     const from = dirname(resolve(path))
@@ -110,6 +116,45 @@ export function loadKubeconfigs(paths: readonly string[], options: { readonly mu
     currentContext ||= file['current-context'] ?? ''
   }
   return { clusters, users, contexts, currentContext }
+}
+
+/** @throws Error about the first thing that hasn't the form it should have */
+function checkedFile(value: unknown): KubeconfigFile {
+  const isMap = (it: unknown): it is { readonly [key: string]: unknown } => typeof it === 'object' && it !== null && !Array.isArray(it)
+  if (!isMap(value)) throw new Error('json: cannot unmarshal into Go value of type v1.Config')
+  const current = value['current-context'] ?? ''
+  if (typeof current !== 'string') throw new Error('current-context is no text')
+  for (const [list, field] of [['clusters', 'cluster'], ['users', 'user'], ['contexts', 'context']] as const) {
+    const entries = value[list] ?? []
+    if (!Array.isArray(entries)) throw new Error(`${list} is no list`)
+    for (const entry of entries) {
+      if (!isMap(entry) || typeof entry['name'] !== 'string') throw new Error(`${list} holds something without a name`)
+      const content = entry[field] ?? {}
+      if (!isMap(content)) throw new Error(`${list}: ${field} of ${entry['name']} is no map`)
+      for (const [key, item] of Object.entries(content)) checkField(key, item)
+    }
+  }
+  return value as KubeconfigFile // cast: checked above
+}
+
+const texts: ReadonlySet<string> = new Set([
+  'server', 'certificate-authority', 'certificate-authority-data', 'tls-server-name', 'proxy-url', 'client-certificate', 'client-certificate-data', 'client-key', 'client-key-data',
+  'token', 'tokenFile', 'username', 'password', 'as', 'as-uid', 'cluster', 'user', 'namespace',
+])
+const isTextList = (it: unknown): boolean => Array.isArray(it) && it.every((item) => typeof item === 'string')
+
+function checkField(key: string, value: unknown): void {
+  if (value === null || value === undefined) return
+  const wrong = (): never => { throw new Error(`${key} has the wrong type`) }
+  if (key === 'as-groups') { if (!isTextList(value)) wrong(); return }
+  if (key === 'exec') {
+    const { command, args, env } = value as { readonly command?: unknown; readonly args?: unknown; readonly env?: unknown } // cast: checked below
+    if (typeof value !== 'object' || typeof command !== 'string' || !(args === undefined || args === null || isTextList(args))) wrong()
+    const pairs = env ?? []
+    if (!Array.isArray(pairs) || !pairs.every((pair: unknown) => typeof pair === 'object' && pair !== null && 'name' in pair && typeof pair.name === 'string' && 'value' in pair && typeof pair.value === 'string')) wrong()
+    return
+  }
+  if ((texts.has(key) && typeof value !== 'string') || (key === 'insecure-skip-tls-verify' && typeof value !== 'boolean')) wrong()
 }
 
 export interface ResolvedKubeconfig {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { YamlError, parseYamlDocuments } from './yaml.ts'
+import { YamlError, parseYamlBody, parseYamlDocuments } from './yaml.ts'
 import { formatYaml } from './yaml-writer.ts'
 
 test('scalars mean what sigs.k8s.io/yaml takes them for', () => {
@@ -43,4 +43,18 @@ test('long text is folded at a space past column 80, indented under its key', ()
 test('what is written reads back the same', () => {
   for (const value of ['', ' lead', 'trail ', 'a: b', '- x', '?', ':', '"q"', "it's", 'tab\there', 'ü', '\u0001', 'null', '1e3', '0x10', '<<', '~', 'multi\n\nline\n\n', '  x\ny', '%a', '@b', '`c', '!d', '&e', '*f', '|', '>', '=', '{', '[a', 'x#y', 'x #y', '2026-01-01', '22:22', '.5', 'y', 'N'])
     assert.deepEqual(parseYamlDocuments(formatYaml({ k: value, l: [value] })), [{ k: value, l: [value] }], JSON.stringify(value))
+})
+
+test('aliases of aliases are refused before they fill the memory; a few aliases are nothing', () => {
+  const bomb = [`a: &a [${'x,'.repeat(9)}]`, ...[...'bcdefghij'].map((name, i, all) => `${name}: &${name} [${`*${i === 0 ? 'a' : all[i - 1]},`.repeat(9)}]`)].join('\n')
+  for (const read of [parseYamlDocuments, parseYamlBody]) assert.throws(() => read(bomb), (error) => error instanceof YamlError && error.message.endsWith('yaml: document contains excessive aliasing'))
+  assert.throws(() => parseYamlDocuments('a: &a [*a]'), YamlError)
+  assert.deepEqual(parseYamlDocuments('a: &a {x: [1, 2]}\nb: *a\nc: [*a, *a]'), [{ a: { x: [1, 2] }, b: { x: [1, 2] }, c: [{ x: [1, 2] }, { x: [1, 2] }] }])
+})
+
+test('a body: its first document, with the last of duplicate keys, and where they were', () => {
+  assert.deepEqual(parseYamlBody('a: 1\nb: {c: 1}\na: 2\n---\nd: 1\n'), { value: { a: 2, b: { c: 1 } }, duplicate: 'line 3: key "a" already set in map' })
+  assert.deepEqual(parseYamlBody('x: yes'), { value: { x: true }, duplicate: undefined })
+  assert.deepEqual(parseYamlBody(''), { value: null, duplicate: undefined })
+  assert.throws(() => parseYamlBody('a: ['), (error) => error instanceof YamlError && error.message.startsWith('yaml: line 1: '))
 })

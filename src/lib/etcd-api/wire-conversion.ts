@@ -97,7 +97,8 @@ function resultToWire(result: EtcdOperationResult, revision: number): ResponseOp
     case 'range': return { responseRange: rangeToWire(result, { revision: result.revision }) }
     case 'put': return { responsePut: { header: { revision }, ...(result.prevKv ? { prevKv: result.prevKv } : {}) } }
     case 'deleteRange': return { responseDeleteRange: { header: { revision }, deleted: result.deleted, ...(result.prevKvs ? { prevKvs: result.prevKvs } : {}) } }
-    case 'txn': return { responseTxn: txnResponseToWire(result, { revision: result.revision }) }
+    // A nested transaction's own header is empty.
+    case 'txn': return { responseTxn: { ...txnResponseToWire(result, { revision: result.revision }), header: {} } }
     default: return unreachable(result)
   }
 }

@@ -31,6 +31,8 @@ export class SimulatedDisk implements Disk {
   #cutAt = Infinity
   #failAt = Infinity
   #off = false
+  /** Files that would become larger than this together are refused with ENOSPC. */
+  capacityBytes = Infinity
   /** Called when the power goes. */
   onPowerCut: (() => void) | undefined
 
@@ -38,6 +40,11 @@ export class SimulatedDisk implements Disk {
 
   /** Operations that changed something, so far. */
   get operations(): number { return this.#operations }
+  get usedBytes(): number {
+    let bytes = 0
+    for (const contents of new Set(this.#names.values())) bytes += contents.bytes.length
+    return bytes
+  }
   get isOff(): boolean { return this.#off }
 
   /** The power goes during the `count`-th changing operation from now. */
@@ -128,6 +135,8 @@ export class SimulatedDisk implements Disk {
       write: async (bytes, position) => {
         const copy = Buffer.from(bytes)
         const cut = await this.#step()
+        const grows = position + copy.length - contents.bytes.length
+        if (grows > 0 && this.usedBytes + grows > this.capacityBytes) throw Object.assign(new DiskFault('no space left on device'), { code: 'ENOSPC' })
         put(contents, copy, position)
         if (cut) return this.#powerOff()
         if (mode === 'dsync') settle(contents, position, copy.length)

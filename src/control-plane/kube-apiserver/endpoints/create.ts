@@ -85,7 +85,9 @@ export async function storeNew(server: ServerContext, resource: ServedResource, 
   const generated = (given.metadata.name ?? '') === ''
   for (let attempt = 0; ; attempt++) {
     const named = withMeta(admitted, metaForCreate(admitted.metadata, strategy, request.nowMs, server.random, namespace, request.warn))
-    const prepared = strategy.prepareForCreate(named, context)
+    const fresh = strategy.prepareForCreate(named, context)
+    // Before validation: who sends managedFields that are none resets them.
+    const prepared = applied ? fresh : trackFields(resource, '', undefined, fresh, request)
     const { name } = prepared.metadata
     const errors = strategy.validateCreate(prepared, context)
     if (errors.length > 0) throw invalid(info.group, info.kind, name, errors)
@@ -94,9 +96,8 @@ export async function storeNew(server: ServerContext, resource: ServedResource, 
       await server.admission.validate({ ...admission, name, object: prepared })
     }
     const key = objectKey(info.namespaced ? namespace : '', name)
-    const tracked = applied ? prepared : trackFields(resource, '', undefined, prepared, request)
-    const reservation = server.services.reserve(resource, tracked, undefined, request.dryRun)
-    const object = reservation?.object ?? tracked
+    const reservation = server.services.reserve(resource, prepared, undefined, request.dryRun)
+    const object = reservation?.object ?? prepared
     try {
       if (request.dryRun) {
         if (store.cache.get(key)) throw alreadyExists(store.resource, name)

@@ -5,7 +5,6 @@ import type { Random } from '../../../lib/base/random.ts'
 import { randomName, randomUuid } from '../../../lib/base/random.ts'
 import type { ObjectMeta, OwnerReference } from '../../../lib/api/generated/types/meta-v1.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
-import { semanticEqual } from '../registry/semantic-equal.ts'
 import type { ResourceStrategy } from '../registry/strategy.ts'
 
 const maxGeneratedBase = 58
@@ -50,9 +49,12 @@ export function metaForUpdate(meta: ObjectMeta, old: ObjectMeta, strategy: Resou
 
 function withoutDuplicates(references: readonly OwnerReference[], warn: (text: string) => void): readonly OwnerReference[] {
   const kept: OwnerReference[] = []
+  const seen = new Set<string>()
   for (const reference of references) {
-    if (kept.some((other) => semanticEqual(other, reference))) warn(`.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${reference.uid}`)
-    else kept.push(reference)
+    const { apiVersion, kind, name, uid, controller = null, blockOwnerDeletion = null } = reference
+    const known = JSON.stringify([apiVersion, kind, name, uid, controller, blockOwnerDeletion])
+    if (seen.has(known)) warn(`.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${reference.uid}`)
+    else { seen.add(known); kept.push(reference) }
   }
   return kept.length === references.length ? references : kept
 }

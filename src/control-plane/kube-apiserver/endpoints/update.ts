@@ -39,6 +39,8 @@ export interface ChangeOptions {
   readonly createWhenMissing: (() => ApiObject) | undefined
   /** The change brings its own managedFields. */
   readonly applied?: boolean
+  /** The subresource under which the writer's fields are kept; the written one unless told. */
+  readonly trackedAs?: string
 }
 
 /** The loop. @throws ApiError NotFound, Conflict, Invalid, Forbidden */
@@ -69,8 +71,7 @@ export async function storeChange(
       const old = current.object
       const changed = await change(old)
       if (changed === old) return { type: 'keep' }
-      const prepared = await nextObject(server, resource, namespace, name, subresource, old, changed, request)
-      const next = options.applied ? prepared : trackFields(resource, subresource, old, prepared, request)
+      const next = await nextObject(server, resource, namespace, name, subresource, old, changed, request, options)
       const reservation = server.services.reserve(resource, next, old, request.dryRun)
       if (reservation) reservations.push(reservation)
       const object = reservation?.object ?? next
@@ -93,7 +94,7 @@ const withExtra = <T>(extra: T | undefined): { readonly extra?: T } => (extra ==
 
 /** The object as it would be stored, after admission, preparation and validation. */
 async function nextObject(
-  server: ServerContext, resource: ServedResource, namespace: string, name: string, subresource: string, old: ApiObject, wanted: ApiObject, request: WriteRequest,
+  server: ServerContext, resource: ServedResource, namespace: string, name: string, subresource: string, old: ApiObject, wanted: ApiObject, request: WriteRequest, options: ChangeOptions,
 ): Promise<ApiObject> {
   const { store, strategy } = resource
   const { info } = strategy
@@ -114,6 +115,8 @@ async function nextObject(
   if (strategy.tracksGeneration && subresource !== 'status' && strategy.desiredStateChanged?.(prepared, old)) {
     prepared = withMeta(prepared, { ...prepared.metadata, generation: (old.metadata.generation ?? 0) + 1 })
   }
+  // Before validation: who sends managedFields that are none resets them.
+  if (!options.applied) prepared = trackFields(resource, options.trackedAs ?? subresource, old, prepared, request)
   const errors = rules.validateUpdate(prepared, old, context)
   if (errors.length > 0) throw invalid(info.group, info.kind, name, errors)
   if (subresource === '') for (const text of strategy.warnings?.(prepared, old, context) ?? []) request.warn(text)

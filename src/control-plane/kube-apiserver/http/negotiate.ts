@@ -17,8 +17,11 @@ export interface Negotiated {
 
 interface Clause { readonly type: string; readonly parameters: ReadonlyMap<string, string>; readonly quality: number; readonly specificity: number; readonly order: number }
 
+/** Nobody means more; a header may be a megabyte. */
+const mostClauses = 100
+
 function parseAccept(header: string): Clause[] {
-  return header.split(',').map((text, order): Clause => {
+  return header.split(',', mostClauses).map((text, order): Clause => {
     const [type = '', ...rest] = text.split(';').map((part) => part.trim())
     const parameters = new Map(rest.map((part) => { const at = part.indexOf('='); return [part.slice(0, at < 0 ? undefined : at).toLowerCase(), at < 0 ? '' : part.slice(at + 1).replace(/^"|"$/g, '')] as const }))
     const quality = Number(parameters.get('q') ?? '1')

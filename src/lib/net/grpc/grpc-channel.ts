@@ -141,6 +141,8 @@ export class GrpcChannel implements Disposable {
     const timer: Timer = this.#clock.setTimer(connectTimeoutMs, () => session.destroy(new Error('connection timed out')), { keepAlive: false })
     session.on('connect', () => {
       timer[Symbol.dispose]()
+      // Closed while it was being connected.
+      if (session.destroyed) return
       session.setLocalWindowSize(windowBytes)
       this.#keepAlive(session)
     })

@@ -46,8 +46,9 @@ export interface PlainRequest {
 /** Where a streamed answer goes. */
 export interface PlainSink {
   write(text: string): void
-  /** Bytes that wait for the client. */
+  /** Bytes that wait for the client. A sender should stop at some bound and go on when `onDrain` is called. */
   readonly queuedBytes: number
+  onDrain: (() => void) | undefined
 }
 
 export interface PlainResponse {
@@ -265,7 +266,9 @@ async function send(target: Writable, method: string, answer: PlainResponse): Pr
   if ('flushHeaders' in target && typeof target.flushHeaders === 'function') target.flushHeaders()
   if (answer.body !== '') target.write(answer.body)
   try {
-    await answer.stream({ write: (text) => { if (!target.destroyed && !target.writableEnded) target.write(text) }, get queuedBytes() { return target.writableLength } })
+    const sink: PlainSink = { write: (text) => { if (!target.destroyed && !target.writableEnded) target.write(text) }, get queuedBytes() { return target.writableLength }, onDrain: undefined }
+    target.on('drain', () => sink.onDrain?.())
+    await answer.stream(sink)
   } finally {
     if (!target.writableEnded) target.end()
   }

@@ -26,7 +26,7 @@ export function serviceHandlers(service: GrpcService, implementation: object): [
 
 function decodeRequest(service: GrpcService, method: GrpcMethod, bytes: Uint8Array): object {
   try {
-    return decodeProto3<object>(service.table, method.request, bytes)
+    return service.codecs?.[method.request]?.decode?.(bytes) ?? decodeProto3<object>(service.table, method.request, bytes)
   } catch (error) {
     if (error instanceof WireError) throw new GrpcError('Internal', `grpc: error unmarshalling request: ${error.message}`, { cause: error })
     throw error
@@ -36,8 +36,9 @@ function decodeRequest(service: GrpcService, method: GrpcMethod, bytes: Uint8Arr
 function unaryHandler(service: GrpcService, method: GrpcMethod, run: Method): GrpcHandler {
   return {
     unary: async (bytes, call) => {
-      const answer = await run(decodeRequest(service, method, bytes), call.signal, call)
-      return encodeProto3(service.table, method.response, answer as object) // cast: implementations answer with messages
+      const signal = (service.sharesSignal ? call.connectionSignal : undefined) ?? call.signal
+      const answer = await run(decodeRequest(service, method, bytes), signal, call) as object // cast: implementations answer with messages
+      return service.codecs?.[method.response]?.encode?.(answer) ?? encodeProto3(service.table, method.response, answer)
     },
   }
 }

@@ -1,7 +1,8 @@
 // The scale subresource: one number of a workload in a form that is the same for every kind.
 // Upstream: pkg/registry/apps/deployment/storage/storage.go (ScaleREST)
+import { isJsonObject } from '../../../../lib/base/json.ts'
 import type { JsonObject } from '../../../../lib/base/json.ts'
-import { fieldInvalid } from '../../../../lib/apimachinery/field-error.ts'
+import { fieldInvalid, fieldRequired } from '../../../../lib/apimachinery/field-error.ts'
 import { formatLabelSelector, selectorFromLabels, selectorOf } from '../../../../lib/apimachinery/label-selector.ts'
 import type { LabelSelectorObject } from '../../../../lib/apimachinery/label-selector.ts'
 import type { Scale } from '../../../../lib/api/generated/types/autoscaling-v1.ts'
@@ -14,7 +15,9 @@ import { badRequest, conflict, invalid, modified, notFound } from '../api-errors
 import { inNamespaceOf, writeRequest } from '../create.ts'
 import { decodeAs, decodeChecked } from '../decode-body.ts'
 import { readPatch } from '../patch.ts'
-import { applyPatch } from '../patch-types.ts'
+import { applyConfiguration } from '../managed-fields.ts'
+import { applyPatch, applyPatchType } from '../patch-types.ts'
+import type { PatchDocument } from '../patch-types.ts'
 import type { ServedResource } from '../served-resource.ts'
 import type { ServerContext } from '../server-context.ts'
 import { storeChange } from '../update.ts'
@@ -43,6 +46,7 @@ export async function scaleWorkload(server: ServerContext, resource: ServedResou
   let wanted: (scale: JsonObject) => ApiObject
   if (isPatch) {
     const { type, patch } = readPatch(await call.readBody(), call)
+    if (type === applyPatchType) return applyScale(server, resource, call, name, patch)
     wanted = (scale) => asApiObject(decodeChecked(scaleType, applyPatch(type, patch, scale, scaleType.type), [], options.fieldValidation, []))
   } else {
     const body = asApiObject(await decodeAs(scaleType, call, await call.readBody(), options.fieldValidation))
@@ -61,9 +65,28 @@ export async function scaleWorkload(server: ServerContext, resource: ServedResou
     const next: Workload = { ...workload, spec: { ...workload.spec, replicas } }
     return next
   }
-  const { result } = await storeChange(server, resource, namespace, name, '', change, writeRequest(call, options), { createWhenMissing: undefined })
+  const { result } = await storeChange(server, resource, namespace, name, '', change, writeRequest(call, options), { createWhenMissing: undefined, trackedAs: 'scale' })
   answered = scaleOf(('dryRun' in result ? result.dryRun : result.stored.object) as Workload, isReplicationController) // cast: what was stored is a workload
   return objectAnswer(200, answered, scaleType.type)
+}
+
+/** Server-side apply of a Scale: its number is the workload's, and belongs to the applier there, under this subresource. */
+async function applyScale(server: ServerContext, resource: ServedResource, call: ApiCall, name: string, patch: PatchDocument): Promise<Answer> {
+  const options = parseWriteOptions(call.query, call.headers, 'PatchOptions')
+  if ((call.query.get('fieldManager') ?? '') === '') throw invalid('meta.k8s.io', 'PatchOptions', '', [fieldRequired('fieldManager', 'is required for apply patch')])
+  const scale = decodeChecked(scaleType, isJsonObject(patch) ? patch : {}, [], options.fieldValidation, call.warnings)
+  if (!isJsonObject(patch) || patch['apiVersion'] !== scaleType.apiVersion) throw badRequest(`Incorrect version specified in apply patch. Specified patch version: ${isJsonObject(patch) ? String(patch['apiVersion'] ?? '') : ''}, expected: ${scaleType.apiVersion}`)
+  const { replicas } = isJsonObject(scale['spec']) ? scale['spec'] : {}
+  if (typeof replicas === 'number' && replicas < 0) throw invalid('autoscaling', 'Scale', name, [fieldInvalid('spec.replicas', replicas, 'must be greater than or equal to 0')])
+  const { info, apiVersion } = resource
+  const applied: JsonObject = { apiVersion, kind: info.kind, metadata: { name, namespace: call.info.namespace }, ...(replicas !== undefined && { spec: { replicas } }) }
+  const request = writeRequest(call, options)
+  const change = (current: ApiObject): ApiObject => {
+    const merged = applyConfiguration(resource, 'scale', current, applied, options.force ?? false, request)
+    return merged ? asApiObject(decodeChecked({ apiVersion, kind: info.kind, type: info.type }, merged, [], 'Ignore', [])) : current
+  }
+  const { result } = await storeChange(server, resource, call.info.namespace, name, '', change, request, { createWhenMissing: undefined, applied: true })
+  return objectAnswer(200, scaleOf(('dryRun' in result ? result.dryRun : result.stored.object) as Workload, info.resource === 'replicationcontrollers'), scaleType.type) // cast: only workloads have this subresource
 }
 
 /** The Scale of a workload. Pure. */

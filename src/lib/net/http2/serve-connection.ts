@@ -1,0 +1,22 @@
+// Ties a socket (TCP, TLS or unix) to a connection of the codec.
+import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
+import { Http2ServerConnection } from './server-connection.ts'
+import type { Http2ServerStream } from './server-stream.ts'
+
+export interface ServeConnectionOptions {
+  readonly clock: Clock
+  readonly onStream: (stream: Http2ServerStream) => void
+  readonly onClose: () => void
+}
+
+export function serveHttp2Connection(socket: Socket, options: ServeConnectionOptions): Http2ServerConnection {
+  const connection = new Http2ServerConnection({ socket, clock: options.clock, defer: setImmediate, onStream: options.onStream })
+  socket.on('data', (chunk: Buffer) => connection.push(chunk))
+  socket.on('drain', () => connection.drained())
+  // A peer that ends its side has nothing more to ask, and no stream is left half-open in HTTP/2.
+  socket.on('end', () => { connection.closed(); socket.end() })
+  socket.on('close', () => { connection.closed(); options.onClose() })
+  socket.resume()
+  return connection
+}
