@@ -8,6 +8,7 @@ import { FlagError, formatFlagUsages, parseFlags } from '../../lib/component-bas
 import { KubectlError, UsageError } from './command.ts'
 import type { KubectlCommand, KubectlContext } from './command.ts'
 import { commands } from './commands/index.ts'
+import { formatApiError } from './format-api-error.ts'
 import { globalFlags } from './global-flags.ts'
 import { openSession } from './session.ts'
 import type { Session } from './session.ts'
@@ -42,13 +43,18 @@ export async function executeKubectl(args: readonly string[], world: Omit<Kubect
       world.out(formatHelp(command, path))
       return 1
     }
-    const context: KubectlContext = { ...world, session: () => (session ??= openSession(parsed.flags as never, world)) } // cast: the global flags are among the specs
+    const context: KubectlContext = { ...world, session: () => (session ??= openSession({ ...parsed.flags, ...overriddenDefaults(command.flags) } as never, world)) } // cast: the global flags are among the specs
     return await command.run(context, parsed as never) // cast: parsed by this command's own specs
   } catch (error) {
     return reportError(error, path, world)
   } finally {
     session?.close()
   }
+}
+
+/** A command's own flag may have the name of a global one (`create rolebinding --user`): the session then has the global's default. */
+function overriddenDefaults(own: FlagSpecs): { readonly [name: string]: string } {
+  return Object.fromEntries(Object.keys(own).filter((name) => Object.hasOwn(globalFlags, name)).map((name) => [name, '']))
 }
 
 function reportError(error: unknown, path: string, world: Omit<KubectlContext, 'session'>): number {
@@ -62,23 +68,6 @@ function reportError(error: unknown, path: string, world: Omit<KubectlContext, '
     return 1
   }
   throw error
-}
-
-/** `Error from server (NotFound): …`; an Unauthorized answer has words of its own. */
-export function formatApiError(error: ApiError): string {
-  if (error.reason === 'Unauthorized') return `error: You must be logged in to the server (${error.message})`
-  if (error.reason === '') return `Error from server: ${error.message}`
-  if (error.reason === 'Invalid') {
-    const details = error.status.details
-    const causes = details?.causes ?? []
-    if (causes.length > 0 && details?.kind) {
-      const name = details.name ? ` ${JSON.stringify(details.name)}` : ''
-      if (causes.length === 1) return `The ${details.kind}${name} is invalid: ${causes[0]?.field ? `${causes[0].field}: ` : ''}${causes[0]?.message ?? ''}`
-      return `The ${details.kind}${name} is invalid: \n${causes.map((c) => `* ${c.field ? `${c.field}: ` : ''}${c.message ?? ''}`).join('\n')}`
-    }
-    return `The request is invalid: ${error.message}`
-  }
-  return `Error from server (${error.reason}): ${error.message}`
 }
 
 /** Walks down the tree of commands; global flags may stand before the command. */

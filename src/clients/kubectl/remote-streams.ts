@@ -41,7 +41,11 @@ export async function runRemoteCommand(context: KubectlContext, session: Session
   copy(remote.stdout, context.stdout)
   copy(remote.stderr, context.stderr)
   if (remote.stdin) context.stdin.pipe(remote.stdin)
-  const status = await remote.status
+  // An interrupted session ends at once, whatever the other side does.
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => { context.stdin.pause(); context.stdin.unref?.(); aborted.reject(context.signal.reason) }
+  context.signal.addEventListener('abort', onAbort, { once: true })
+  const status = await Promise.race([remote.status, aborted.promise]).finally(() => context.signal.removeEventListener('abort', onAbort))
   await Promise.all(outputs)
   if (remote.stdin) { context.stdin.unpipe(remote.stdin); context.stdin.pause() }
   context.stdin.unref?.()

@@ -9,7 +9,7 @@ import { ApiError, hasReason } from '../../../lib/client/api-error.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
 import type { KubectlContext } from '../command.ts'
 import type { ServerResource } from '../discovery/resource-mapper.ts'
-import { formatApiError } from '../kubectl.ts'
+import { formatApiError } from '../format-api-error.ts'
 import { readManifests } from '../resources/manifest-files.ts'
 import { collectionPath, objectPath } from '../resources/object-path.ts'
 import { fetchObjects } from '../resources/resource-arguments.ts'
@@ -93,6 +93,7 @@ async function applyOnServer(target: Target, object: JsonObject, force: boolean)
     const answer = await session.request('PATCH', objectPath(resource, namespace, name, '', { fieldManager: target.fieldManager, fieldValidation: target.fieldValidation, force: String(force), dryRun: target.dryRun === 'server' ? 'All' : undefined }), { body: object, contentType: 'application/apply-patch+yaml' })
     return { object: answer, operation: 'serverside-applied' }
   } catch (error) {
+    if (hasReason(error, 'UnsupportedMediaType')) throw new KubectlError(`Server-side apply not available on the server: (${error.message})`)
     if (!hasReason(error, 'Conflict')) throw error
     throw new KubectlError(`${error.message}\nPlease review the fields above--they currently have other managers. Here\nare the ways you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the \`--force-conflicts\` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts`)
   }

@@ -6,7 +6,7 @@ import { ApiError } from '../../../lib/client/api-error.ts'
 import type { FlagSpecs } from '../../../lib/component-base/flags.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
 import type { KubectlCommand, KubectlContext } from '../command.ts'
-import { formatApiError } from '../kubectl.ts'
+import { formatApiError } from '../format-api-error.ts'
 import { formatOrderedJson, inTypeOrder } from '../printers/typed-json.ts'
 import { createObjectPrinter, nameOf, parseOutputFormat, withoutManagedFields } from '../printers/output-format.ts'
 import { collectionPath } from '../resources/object-path.ts'
@@ -85,7 +85,7 @@ export async function createObjects(context: KubectlContext, objects: readonly J
       printOutcome(context, { apiVersion: given['apiVersion'], kind: given['kind'], ...answer }, 'created', flags, generated !== '')
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
-      if (generated !== '') throw new KubectlError(`failed to create ${generated}: ${error.message}`)
+      if (generated !== '' && !unwrapped.has(generated)) throw new KubectlError(`failed to create ${generated}${generated === 'secret' ? '' : ':'} ${error.message}`)
       failures++
       context.err(`${formatApiError(error)}\n`)
     }
@@ -100,8 +100,10 @@ export const namespaceIn = (object: JsonObject): string => String(metadataOf(obj
 
 /** Kinds that generators make outside of namespaces. */
 const clusterScoped = new Set(['Namespace', 'ClusterRole', 'ClusterRoleBinding', 'PriorityClass'])
+/** Generators whose errors come as the server said them. */
+const unwrapped = new Set(['namespace', 'role', 'clusterrole'])
 /** How errors name what was to be created, where it isn't the subcommand's name. */
-const shownName: { readonly [name: string]: string } = { generic: 'secret', tls: 'secret', 'docker-registry': 'secret', clusterip: 'ClusterIP service', nodeport: 'NodePort service', loadbalancer: 'LoadBalancer service', externalname: 'ExternalName service' }
+const shownName: { readonly [name: string]: string } = { poddisruptionbudget: 'poddisruptionbudgets', generic: 'secret', tls: 'secret', 'docker-registry': 'secret', clusterip: 'ClusterIP service', nodeport: 'NodePort service', loadbalancer: 'LoadBalancer service', externalname: 'ExternalName service' }
 
 /** A subcommand that makes one object of its arguments. */
 export function generator<const S extends FlagSpecs>(name: string, aliases: readonly string[], short: string, usage: string, flags: S, make: (args: readonly string[], flags: { readonly [K in keyof S]: never }, context: KubectlContext, argsBeforeDash: number) => JsonObject | Promise<JsonObject>): KubectlCommand {

@@ -77,7 +77,7 @@ export const createCommand = defineCommand({
       if (f.image.length === 0) throw new KubectlError('required flag(s) "image" not set')
       const name = oneName(args.slice(0, argsBeforeDash), 'deployment')
       const command = args.slice(argsBeforeDash)
-      const containers = f.image.map((image) => ({ ...(command.length > 0 ? { command } : {}), image, name: (image.split('/').at(-1) ?? image).split(/[:@]/)[0] ?? image, ...(f.port > 0 ? { ports: [{ containerPort: f.port }] } : {}), resources: {} }))
+      const containers = f.image.map((image, i) => ({ ...(command.length > 0 ? { command } : {}), image, name: (image.split('/').at(-1) ?? image).split(/[:@]/)[0] ?? image, ...(f.port > 0 && i === 0 ? { ports: [{ containerPort: f.port }] } : {}), resources: {} }))
       return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { labels: { app: name }, name }, spec: { replicas: f.replicas, selector: { matchLabels: { app: name } }, strategy: {}, template: { metadata: { labels: { app: name } }, spec: { containers } } }, status: {} }
     }),
     defineCommand({

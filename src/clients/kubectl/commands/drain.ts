@@ -117,7 +117,7 @@ async function drainNode(context: KubectlContext, node: string, flags: DrainFlag
   if (plan.errors.size > 0) {
     context.err(`error: unable to drain node ${JSON.stringify(node)} due to error: ${aggregate([...plan.errors].sort(([a], [b]) => (a < b ? -1 : 1)).map(([why, pods]) => `cannot delete ${why}: ${pods.join(', ')}`))}, continuing command...\n`)
     context.err(`There are pending nodes to be drained:\n ${node}\n`)
-    throw new KubectlError(aggregate([...plan.errors].sort(([a], [b]) => (a < b ? -1 : 1)).map(([why, pods]) => `cannot delete ${why}: ${pods.join(', ')}`)))
+    throw new KubectlError(aggregate([...plan.errors].sort(([a], [b]) => (a < b ? -1 : 1)).map(([why, pods]) => `cannot delete ${why}: ${pods.join(', ')}`)), 1, true)
   }
   if (plan.warnings.size > 0) context.err(`Warning: ${[...plan.warnings].map(([why, pods]) => `${why}: ${pods.join(', ')}`).join('; ')}\n`)
   const endMs = flags.timeout > 0 ? context.clock.monotonic() + flags.timeout : Number.POSITIVE_INFINITY

@@ -6,7 +6,7 @@ import type { KubectlContext } from '../command.ts'
 import { runRemoteCommand } from '../remote-streams.ts'
 import { collectionPath } from '../resources/object-path.ts'
 import { readManifests } from '../resources/manifest-files.ts'
-import { containerNames, defaultContainer, findPods, podName } from '../resources/pods-of.ts'
+import { containerNames, defaultContainer, findPods, listContainers, podName } from '../resources/pods-of.ts'
 
 const podResource = { group: '', version: 'v1', resource: 'pods', namespaced: true } as const
 
@@ -20,7 +20,7 @@ interface StreamFlags { readonly container: string; readonly quiet: boolean; rea
 function chooseContainer(context: KubectlContext, pod: JsonObject, flags: StreamFlags): string {
   const { containers, initContainers, ephemeralContainers } = containerNames(pod)
   if (flags.container) {
-    if (![...containers, ...initContainers, ...ephemeralContainers].includes(flags.container)) throw new KubectlError(`container ${flags.container} not found in pod ${podName(pod)}`)
+    if (![...containers, ...initContainers, ...ephemeralContainers].includes(flags.container)) throw new KubectlError(`container ${flags.container} is not valid for pod ${podName(pod)} out of: ${listContainers(pod)}`)
     return flags.container
   }
   const chosen = defaultContainer(pod)
@@ -62,11 +62,11 @@ export const execCommand = defineCommand({
     } else {
       word = args[0]
       command = args.slice(hasDash ? argsBeforeDash : 1)
-      if (hasDash && argsBeforeDash > 1) throw new KubectlError('exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead')
-      if (!hasDash && command.length > 0) throw new KubectlError('exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead')
+      if (hasDash && argsBeforeDash > 1) throw new UsageError('exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead', 'exec')
+      if (!hasDash && command.length > 0) throw new UsageError('exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead', 'exec')
     }
-    if (word === undefined) throw new UsageError('pod, type/name or --filename must be specified', 'exec')
-    if (command.length === 0) throw new UsageError('you must specify at least one command for the container', 'exec')
+    if (word === undefined) throw new KubectlError('pod, type/name or --filename must be specified')
+    if (command.length === 0) throw new KubectlError('you must specify at least one command for the container')
     const found = await findPods(session, word)
     const pod = found.pods[0] ?? {}
     checkRunning(pod, 'exec into')
@@ -80,12 +80,13 @@ export const attachCommand = defineCommand({
   name: 'attach', group: 'Troubleshooting and Debugging Commands', short: 'Attach to a running container', usage: '(POD | TYPE/NAME) -c CONTAINER', flags: streamFlags,
   async run(context, { flags, args }) {
     const [word] = args
-    if (word === undefined || args.length > 1) throw new UsageError(word === undefined ? 'at least 1 argument is required for attach' : 'expected POD, TYPE/NAME, or TYPE NAME', 'attach')
+    if (word === undefined || args.length > 1) throw new KubectlError(word === undefined ? 'at least 1 argument is required for attach' : 'expected POD, TYPE/NAME, or TYPE NAME')
     const session = context.session()
     const found = await findPods(session, word)
     const pod = found.pods[0] ?? {}
     checkRunning(pod, 'attach to')
     const container = chooseContainer(context, pod, flags)
+    if (!flags.quiet && flags.stdin) context.err('All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt.\n')
     if (!flags.quiet && flags.stdin) context.err('If you don\'t see a command prompt, try pressing enter.\n')
     const terminal = withTerminal(context, flags)
     return runRemoteCommand(context, session, streamPath(found.namespace, podName(pod), 'attach', container, terminal, []), { ...terminal, stdout: true, stderr: !terminal.tty })

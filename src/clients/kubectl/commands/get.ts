@@ -7,7 +7,7 @@ import { parseJsonPath, relaxJsonPath } from '../../../lib/apimachinery/jsonpath
 import { ApiError } from '../../../lib/client/api-error.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
 import type { KubectlContext } from '../command.ts'
-import { formatApiError } from '../kubectl.ts'
+import { formatApiError } from '../format-api-error.ts'
 import { createObjectPrinter, parseOutputFormat } from '../printers/output-format.ts'
 import { TablePrinter } from '../printers/table-printer.ts'
 import type { TableObject, TableRow } from '../printers/table-printer.ts'

@@ -1,10 +1,12 @@
 // kubectl logs: of one container, of all, of every pod behind a workload or selector, once or as they come. Upstream: kubectl/pkg/cmd/logs
 import type { JsonObject } from '../../../lib/base/json.ts'
 import { formatTime } from '../../../lib/base/clock.ts'
+import { hasReason } from '../../../lib/client/api-error.ts'
 import { KubectlError, UsageError, defineCommand } from '../command.ts'
 import type { KubectlContext } from '../command.ts'
 import { objectPath } from '../resources/object-path.ts'
-import { containerNames, defaultContainer, findPods, listPods, podName } from '../resources/pods-of.ts'
+import { containerNames, defaultContainer, findPods, listContainers, listPods, podName } from '../resources/pods-of.ts'
+import type { NamedPods } from '../resources/pods-of.ts'
 import type { Session } from '../session.ts'
 
 const podResource = { group: '', version: 'v1', resource: 'pods', namespaced: true } as const
@@ -31,7 +33,7 @@ export const logsCommand = defineCommand({
     if (args.length > 2) throw new UsageError("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command", 'logs')
     if (given.has('since') && given.has('since-time')) throw new KubectlError('at most one of `sinceTime` or `sinceSeconds` may be specified')
     if (flags['all-containers'] && flags.container !== '') throw new KubectlError('--all-containers=true should not be specified with container name')
-    if (flags.tail < -1) throw new KubectlError('TailLines must be greater than or equal to -1')
+    if (flags.tail < -1) throw new KubectlError('--tail must be greater than or equal to -1')
     const container = flags.container || (args[1] ?? '')
     const sources: Source[] = []
     const take = (namespace: string, pod: JsonObject): void => {
@@ -39,7 +41,7 @@ export const logsCommand = defineCommand({
       const all = [...initContainers, ...containers, ...ephemeralContainers]
       if (flags['all-containers']) { for (const name of all) sources.push({ namespace, pod: podName(pod), container: name }); return }
       if (container !== '') {
-        if (!all.includes(container)) throw new KubectlError(`container ${container} is not valid for pod ${podName(pod)}`)
+        if (!all.includes(container)) throw new KubectlError(`container ${container} is not valid for pod ${podName(pod)} out of: ${listContainers(pod)}`)
         sources.push({ namespace, pod: podName(pod), container })
         return
       }
@@ -49,7 +51,7 @@ export const logsCommand = defineCommand({
     }
     if (flags.selector) for (const pod of await listPods(session, session.namespace, flags.selector)) take(session.namespace, pod)
     else {
-      const found = await findPods(session, args[0] ?? '')
+      const found = await namedPods(session, args[0] ?? '')
       const wanted = flags['all-pods'] ? found.pods : found.pods.slice(0, 1)
       if (!found.direct && wanted.length === 1 && found.pods.length > 1) context.err(`Found ${found.pods.length} pods, using pod/${podName(wanted[0] ?? {})}\n`)
       for (const pod of wanted) take(found.namespace, pod)
@@ -76,6 +78,16 @@ export const logsCommand = defineCommand({
     return 0
   },
 })
+
+/** The original speaks of a missing object in its own way here. */
+async function namedPods(session: Session, word: string): Promise<NamedPods> {
+  try {
+    return await findPods(session, word)
+  } catch (error) {
+    if (hasReason(error, 'NotFound')) throw new KubectlError(`error from server (NotFound): ${error.message} in namespace ${JSON.stringify(session.namespace)}`)
+    throw error
+  }
+}
 
 async function printLog(context: KubectlContext, session: Session, path: string, prefix: string): Promise<void> {
   const response = await session.send('GET', path, { accept: 'text/plain, application/json, */*' })

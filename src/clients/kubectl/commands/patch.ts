@@ -14,7 +14,7 @@ import { YamlError, parseYamlDocuments } from '../../../lib/component-base/yaml.
 import { formatYaml } from '../../../lib/component-base/yaml-writer.ts'
 import { KubectlError, defineCommand } from '../command.ts'
 import type { KubectlContext } from '../command.ts'
-import { formatApiError } from '../kubectl.ts'
+import { formatApiError } from '../format-api-error.ts'
 import { nameOf, withoutManagedFields } from '../printers/output-format.ts'
 import { formatJson } from '../printers/json-printer.ts'
 import { readManifests } from '../resources/manifest-files.ts'

@@ -35,7 +35,7 @@ async function parsePorts(session: Session, word: string, texts: readonly string
       const targetPort = entry['targetPort']
       remote = typeof targetPort === 'number' ? targetPort : typeof targetPort === 'string' ? (/^\d+$/.test(targetPort) ? Number(targetPort) : containerPort(targetPort)) : Number(entry['port'])
     } else remote = /^\d+$/.test(remoteText) ? Number(remoteText) : containerPort(remoteText)
-    if (remote === undefined || remote < 1 || remote > 65_535) throw new KubectlError(`error parsing remote port '${remoteText}': the pod has no port of that name`)
+    if (remote === undefined || remote < 1 || remote > 65_535) throw new KubectlError(/^\d+$/.test(remoteText) ? `error parsing remote port '${remoteText}'` : `Pod '${podName(pod)}' does not have a named port '${remoteText}'`)
     const local = second === undefined ? (/^\d+$/.test(first) ? Number(first) : remote) : first === '' ? 0 : Number(first)
     if (!Number.isInteger(local) || local > 65_535) throw new KubectlError(`error parsing local port '${first}'`)
     return { local, remote }

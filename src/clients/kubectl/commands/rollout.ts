@@ -3,7 +3,7 @@ import type { JsonObject } from '../../../lib/base/json.ts'
 import { isJsonObject } from '../../../lib/base/json.ts'
 import { formatTime } from '../../../lib/base/clock.ts'
 import type { FlagSpecs } from '../../../lib/component-base/flags.ts'
-import { KubectlError, UsageError, defineCommand } from '../command.ts'
+import { KubectlError, defineCommand } from '../command.ts'
 import type { KubectlContext } from '../command.ts'
 import { alignTabs } from '../printers/tab-writer.ts'
 import { describePodTemplate } from '../describe/pod-template.ts'
@@ -73,7 +73,7 @@ const statusCommand = defineCommand({
       using _timer = flags.timeout > 0 ? context.clock.setTimer(flags.timeout, () => give.abort()) : { [Symbol.dispose]: () => {} }
       let last = ''
       const look = (object: JsonObject): boolean => {
-        const { message, done } = rolloutStatus(resource.resource, object, flags.revision)
+        const { message, done } = rolloutStatus(resource.resource, { ...object, kind: resource.kind }, flags.revision)
         if (message !== last || !done) context.out(message)
         last = message
         return done
@@ -115,7 +115,7 @@ const historyCommand = defineCommand({
       if (flags.revision > 0) {
         const one = revisions.find((r) => r.revision === flags.revision)
         if (!one) throw new KubectlError(`unable to find the specified revision`)
-        context.out(`${shown} with revision #${flags.revision}\n${describePodTemplate(one.template)}`)
+        context.out(`${shown} with revision #${flags.revision}\n${describePodTemplate(one.template)}\n`)
         continue
       }
       const rows = revisions.map((r) => `${r.revision}\t${r.changeCause || '<none>'}`)
@@ -197,10 +197,4 @@ function pausing(name: 'pause' | 'resume', paused: boolean, done: string): Retur
 
 export const rolloutCommand = defineCommand({
   name: 'rollout', group: 'Deploy Commands', short: 'Manage the rollout of a resource', usage: 'SUBCOMMAND [options]', flags: {}, subcommands: [historyCommand, pausing('pause', true, 'paused'), restartCommand, pausing('resume', false, 'resumed'), statusCommand, undoCommand],
-  async run(context, { args }) {
-    if (args.length > 0) throw new UsageError(`unknown command ${JSON.stringify(args[0] ?? '')} for "kubectl rollout"`, 'rollout')
-    context.out('Manage the rollout of one or many resources: history, pause, restart, resume, status, undo.\n')
-    return 0
-  },
 })
-

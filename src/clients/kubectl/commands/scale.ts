@@ -15,7 +15,6 @@ export const scaleCommand = defineCommand({
     const selected = await selectObjects(context, args, flags, 'scale')
     if (selected.length === 0) throw new KubectlError('no objects passed to scale')
     for (const { resource, namespace, name } of selected) {
-      if (!resource.subresources.some((s) => s.name === 'scale')) throw new KubectlError(`Error from server (NotFound): the server could not find the requested resource (patch ${resource.resource}${resource.group ? `.${resource.group}` : ''} ${name})`, 1, true)
       if (flags['current-replicas'] >= 0 || flags['resource-version']) {
         const scale = await session.request('GET', objectPath(resource, namespace, name, 'scale'))
         const current = isJsonObject(scale['spec']) ? Number(scale['spec']['replicas'] ?? 0) : 0

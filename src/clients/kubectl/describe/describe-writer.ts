@@ -24,7 +24,7 @@ export class DescribeWriter {
   /** `Title:` and one text a line, in the second column. */
   list(title: string, texts: readonly string[], indent = ''): void {
     if (texts.length === 0) { this.#text += `${indent}${title}:\t<none>\n`; return }
-    texts.forEach((text, i) => { this.#text += `${indent}${i === 0 ? `${title}:` : ''}\t${text}\n` })
+    texts.forEach((text, i) => { this.#text += `${i === 0 ? `${indent}${title}:` : ''}\t${text}\n` })
   }
 
   /** Annotations: the one of apply isn't shown, long ones are cut. Lines after the first aren't indented, in templates neither. */

@@ -17,7 +17,7 @@ export function podSelectorOf(kind: string, object: JsonObject): string {
     if (!isJsonObject(selector) || Object.keys(selector).length === 0) throw new KubectlError(`invalid ${kind.toLowerCase()} '${String(isJsonObject(object['metadata']) ? object['metadata']['name'] : '')}': ${kind} is defined without a selector`)
     return formatLabelSelector(selectorFromLabels(Object.fromEntries(Object.entries(selector).map(([k, v]) => [k, String(v)]))))
   }
-  if (!isJsonObject(selector)) throw new KubectlError(`cannot get the logs from ${kind}: no selector`)
+  if (!isJsonObject(selector)) throw new KubectlError(`cannot get the logs from *v1.${kind}: selector for *v1.${kind} not implemented`)
   const parsed = selectorOf(selector as never) // cast: a LabelSelector from the API server
   if (!parsed.ok) throw new KubectlError(parsed.error)
   return formatLabelSelector(parsed.selector)
@@ -70,6 +70,12 @@ export function containerNames(pod: JsonObject): ContainerNames {
   const spec = isJsonObject(pod['spec']) ? pod['spec'] : {}
   const names = (field: string): readonly string[] => (Array.isArray(spec[field]) ? spec[field].filter(isJsonObject).map((c) => String(c['name'] ?? '')) : [])
   return { containers: names('containers'), initContainers: names('initContainers'), ephemeralContainers: names('ephemeralContainers') }
+}
+
+/** `main, side, setup (init)`: for messages. */
+export function listContainers(pod: JsonObject): string {
+  const { containers, initContainers, ephemeralContainers } = containerNames(pod)
+  return [...containers, ...ephemeralContainers.map((n) => `${n} (ephem)`), ...initContainers.map((n) => `${n} (init)`)].join(', ')
 }
 
 /** The container that commands take when none is named: the annotation's, else the first. */
