@@ -1,6 +1,6 @@
 // Bundles src/cmd/main.ts into dist/ with esbuild: a fraction of a second, and programs start several times faster than from source.
 // Native packages stay outside the bundle.
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,17 +23,28 @@ export async function buildIfStale(root) {
   await build(root)
 }
 
+const oldChunkMs = 3_600_000
+
 export async function build(root) {
+  const started = Date.now()
   const { build: bundle, stop } = await import('esbuild')
   const out = join(root, 'dist')
   mkdirSync(out, { recursive: true })
-  for (const entry of readdirSync(out)) if (entry.endsWith('.mjs')) rmSync(join(out, entry))
+  // Several programs may build at once, and some may run from what is there: everything goes into a folder of our own first, then file by
+  // file into place, the entry last. Chunks are named by their content, so old ones harm nobody; they go after an hour.
+  const fresh = join(out, `.build-${process.pid}`)
   await bundle({
-    absWorkingDir: root, entryPoints: { main: 'src/cmd/main.ts' }, outdir: 'dist', bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node24',
+    absWorkingDir: root, entryPoints: { main: 'src/cmd/main.ts' }, outdir: fresh, bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node24',
     outExtension: { '.js': '.mjs' }, external: ['koffi', 'esbuild'], logLevel: 'warning', minifyWhitespace: true, minifySyntax: true, keepNames: false, legalComments: 'none',
     chunkNames: 'chunk-[hash]',
     banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
   })
+  const made = readdirSync(fresh)
+  for (const entry of made.sort((a, b) => Number(a === 'main.mjs') - Number(b === 'main.mjs'))) renameSync(join(fresh, entry), join(out, entry))
+  rmSync(fresh, { recursive: true, force: true })
+  for (const entry of readdirSync(out)) {
+    if (entry.startsWith('chunk-') && !made.includes(entry) && statSync(join(out, entry)).mtimeMs < started - oldChunkMs) rmSync(join(out, entry), { force: true })
+  }
   // Its helper process would stay for as long as ours.
   await stop()
   // Texts for `kubectl explain` and OpenAPI, from dev dependencies: made once, and left out where those aren't installed.

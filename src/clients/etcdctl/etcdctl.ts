@@ -23,7 +23,7 @@ export async function runEtcdctl(args: readonly string[]): Promise<number> {
     out(`etcdctl version: ${version}\nAPI version: ${legacy ? '2' : apiVersion}\n`)
     return 0
   }
-  if (legacy) return await runEtcdctlV2(args, { out, err, environment: process.env, clock: realClock, stdin: process.stdin })
+  if (legacy) return await runEtcdctlV2(args, { out, err, environment: process.env, clock: realClock, openStdin: () => process.stdin })
 
   const { path, args: rest } = findCommand(rootCommand, args, globalFlags)
   const command = path.at(-1) ?? rootCommand
@@ -52,7 +52,7 @@ export async function runEtcdctl(args: readonly string[]): Promise<number> {
     return 0
   }
   if (nameOf(command) === 'help') return showHelp(parsed.args, out, err)
-  const session = new Session({ flags: parsed.flags, given: parsed.given, inheritedFlags, commandLine: args, environment: process.env, clock: realClock, stdin: process.stdin, out, err })
+  const session = new Session({ flags: parsed.flags, given: parsed.given, inheritedFlags, commandLine: args, environment: process.env, clock: realClock, openStdin: () => process.stdin, out, err })
   try {
     await command.run?.(session, parsed)
     return 0
@@ -65,7 +65,6 @@ export async function runEtcdctl(args: readonly string[]): Promise<number> {
     return error.code
   } finally {
     session[Symbol.dispose]()
-    process.stdin.unref()
   }
 }
 

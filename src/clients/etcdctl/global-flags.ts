@@ -45,7 +45,7 @@ export interface EnvironmentReading {
 /** What the environment says about `specs`. Values that can't be read are left out, as the original leaves them out. */
 export function readEnvironment(environment: Environment, specs: FlagSpecs, given: ReadonlySet<string>): EnvironmentReading {
   const values: { [flag: string]: unknown } = {}
-  const variables = new Map(Object.keys(specs).map((flag) => [`ETCDCTL_${flag.toUpperCase().replaceAll('-', '_')}`, flag] as const))
+  const variables: ReadonlyMap<string, string> = new Map(Object.keys(specs).map((flag) => [`ETCDCTL_${flag.toUpperCase().replaceAll('-', '_')}`, flag] as const))
   const unrecognized: string[] = []
   let conflict: string | undefined
   for (const [name, value] of Object.entries(environment)) {

@@ -108,7 +108,9 @@ export function humanBytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB']
   const exponent = Math.min(units.length - 1, Math.floor(Math.log10(count) / 3 + 1e-12))
   const value = Math.floor((count / 1000 ** exponent) * 10 + 0.5) / 10
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${units[exponent] ?? ''}`
+  // Go rounds halves to even.
+  const whole = value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value)
+  return `${value < 10 ? value.toFixed(1) : whole} ${units[exponent] ?? ''}`
 }
 
 /** A duration as Go prints it: `3.879741ms`, `1.5s`, `2m0s`. */

@@ -10,7 +10,7 @@ import { describeCallError, EtcdConnection, type Credentials } from './client/et
 import { globalFlags, readEnvironment, type Environment, type GlobalFlagValues } from './global-flags.ts'
 import { isOutputFormat, printers, type OutputFormat } from './printers/index.ts'
 import { UnsupportedFormat, type Printable } from './printers/printable.ts'
-import { askPassword } from './terminal.ts'
+import { askPassword, nextLine, readLines } from './terminal.ts'
 
 export interface SessionOptions {
   readonly flags: { readonly [name: string]: unknown }
@@ -21,7 +21,8 @@ export interface SessionOptions {
   readonly commandLine: readonly string[]
   readonly environment: Environment
   readonly clock: Clock
-  readonly stdin: NodeJS.ReadStream
+  /** Opens standard input: only when it is needed, because it keeps the program running. */
+  openStdin(): NodeJS.ReadStream
   out(data: string | Uint8Array): void
   err(text: string): void
 }
@@ -39,17 +40,26 @@ export class Session implements Disposable {
   readonly clock: Clock
   readonly environment: Environment
   readonly commandLine: readonly string[]
-  readonly stdin: NodeJS.ReadStream
   readonly #options: SessionOptions
   readonly #resources = new DisposableStack()
+  readonly #closing = new AbortController()
   #settings: Promise<Settings> | undefined
+  #stdin: NodeJS.ReadStream | undefined
+  #input: AsyncGenerator<Buffer> | undefined
 
   constructor(options: SessionOptions) {
     this.#options = options
     this.clock = options.clock
     this.environment = options.environment
     this.commandLine = options.commandLine
-    this.stdin = options.stdin
+  }
+
+  /** Aborted when the program ends: for what goes on beside the command. */
+  get closing(): AbortSignal { return this.#closing.signal }
+
+  get stdin(): NodeJS.ReadStream {
+    this.#stdin ??= this.#options.openStdin()
+    return this.#stdin
   }
 
   out(data: string | Uint8Array): void { this.#options.out(data) }
@@ -84,6 +94,21 @@ export class Session implements Disposable {
     return { flags, endpoints, credentials, format }
   }
 
+  /** @throws ExitError when interrupted */
+  async askPassword(prompt: string): Promise<string> {
+    const password = await askPassword(this.stdin, this.#lines(), (text) => this.out(text), prompt)
+    if (password === undefined) throw new ExitError(exitCodes.interrupted, 'interrupted')
+    return password
+  }
+
+  /** The next line of standard input; undefined at its end. */
+  async nextLine(): Promise<Buffer | undefined> { return await nextLine(this.#lines()) }
+
+  #lines(): AsyncGenerator<Buffer> {
+    this.#input ??= readLines(this.stdin)
+    return this.#input
+  }
+
   /** A name with its password; asks for the password when there is none. */
   async credentialsOf(user: string, password: string, token: string, prompt: string): Promise<Credentials> {
     if (token) return { token }
@@ -91,9 +116,7 @@ export class Session implements Disposable {
     if (password) return { user, password }
     const at = user.indexOf(':')
     if (at >= 0) return { user: user.slice(0, at), password: user.slice(at + 1) }
-    const asked = await askPassword(this.stdin, (text) => this.out(text), prompt)
-    if ('problem' in asked) throw new ExitError(exitCodes.error, asked.problem)
-    return { user, password: asked.password }
+    return { user, password: await this.askPassword(prompt) }
   }
 
   async #endpointsOf(flags: GlobalFlagValues): Promise<readonly string[]> {
@@ -164,7 +187,11 @@ export class Session implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void { this.#resources[Symbol.dispose]() }
+  [Symbol.dispose](): void {
+    this.#closing.abort(new Error('the program ends'))
+    this.#resources[Symbol.dispose]()
+    this.#stdin?.destroy()
+  }
 }
 
 /** TLS for a client, from files; undefined when nothing asks for it. @throws ExitError */

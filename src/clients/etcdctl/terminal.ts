@@ -1,23 +1,27 @@
 // Asking people: a password without showing it, lines of standard input one by one.
 import { StringDecoder } from 'node:string_decoder'
 
-/** Asks for a password on the terminal; says why not when there is none. */
-export async function askPassword(stdin: NodeJS.ReadStream, out: (text: string) => void, prompt: string): Promise<{ readonly password: string } | { readonly problem: string }> {
-  if (!stdin.isTTY) return { problem: 'inappropriate ioctl for device' }
+/** Asks for a password: on a terminal nothing of it is shown, else it is the next line of the input. Undefined: interrupted. */
+export async function askPassword(stdin: NodeJS.ReadStream, lines: AsyncGenerator<Buffer>, out: (text: string) => void, prompt: string): Promise<string | undefined> {
   out(prompt)
+  if (!stdin.isTTY) {
+    const line = await nextLine(lines)
+    out('\n')
+    return line?.toString('utf8') ?? ''
+  }
   stdin.setRawMode(true)
   let password = ''
   const decoder = new StringDecoder('utf8')
   try {
     for await (const chunk of stdin.iterator({ destroyOnReturn: false })) {
       for (const char of decoder.write(chunk as Buffer)) { // cast: standard input gives bytes
-        if (char === '\r' || char === '\n') return { password }
-        if (char === '\u0003') return { problem: 'interrupted' }
+        if (char === '\r' || char === '\n') return password
+        if (char === '\u0003') return undefined
         if (char === '\u007f' || char === '\b') password = password.slice(0, -1)
         else password += char
       }
     }
-    return { password }
+    return password
   } finally {
     stdin.setRawMode(false)
     stdin.pause()

@@ -38,6 +38,7 @@ export class EtcdConnection implements Disposable {
   readonly #channels: readonly GrpcChannel[]
   #token: string | undefined
   #current = 0
+  #closed = false
 
   constructor(options: ConnectionOptions) {
     this.endpoints = options.endpoints
@@ -118,7 +119,7 @@ export class EtcdConnection implements Disposable {
     }
   }
 
-  /** Streams are not sent again, so that the endpoint is known to be there before one begins: any answer will do. */
+  /** Streams are not sent again, so that the endpoint is known to be there before one begins, by whatever answer. */
   async #probe(channel: GrpcChannel, signal: AbortSignal): Promise<void> {
     try {
       await channel.unary('/grpc.health.v1.Health/Check', new Uint8Array(0), { signal })
@@ -137,11 +138,12 @@ export class EtcdConnection implements Disposable {
       } catch (error) {
         if (!(error instanceof GrpcError)) throw error
         if (signal.aborted) throw unreachable ? new GrpcError(error.code, `latest balancer error: ${unreachable.message}`, { cause: signal.reason }) : error
-        if (error.code !== 'Unavailable') throw error
+        const broken = isBrokenStream(error)
+        if (this.#closed || (error.code !== 'Unavailable' && !broken)) throw error
         const neverSent = wasNeverSent(error)
         if (!neverSent && !readMethods.has(methodName)) throw error
         // A server's own word that it can't answer now is final after each endpoint was asked.
-        if (error.cause === undefined && attempt >= this.#channels.length) throw error
+        if (!broken && error.cause === undefined && attempt >= this.#channels.length) throw error
         if (neverSent) unreachable = error
         this.#current = (at + 1) % this.#channels.length
         if (attempt % this.#channels.length === 0) {
@@ -171,14 +173,25 @@ export class EtcdConnection implements Disposable {
     return { metadata: { 'client-api-version': '3.7', ...(this.#token === undefined ? {} : { token: this.#token }) } }
   }
 
-  [Symbol.dispose](): void { for (const channel of this.#channels) channel[Symbol.dispose]() }
+  [Symbol.dispose](): void {
+    this.#closed = true
+    for (const channel of this.#channels) channel[Symbol.dispose]()
+  }
 }
+
+/** A stream that was reset though nobody here canceled it: the server stopped, or it speaks another protocol. */
+export function isBrokenStream(error: GrpcError): boolean { return error.code === 'Canceled' && error.cause === undefined && !error.message.startsWith('etcdserver: ') }
 
 /** The connection failed while it was being made: no request was on it. */
 function wasNeverSent(error: GrpcError): boolean {
-  if (!(error.cause instanceof Error)) return false
-  const { syscall, code } = error.cause as Error & { readonly syscall?: unknown; readonly code?: unknown } // cast: reading properties that may be absent
-  if (syscall === 'connect' || syscall === 'getaddrinfo') return true
+  let code: unknown
+  for (let cause: unknown = error.cause; cause instanceof Error; cause = cause.cause) {
+    const { syscall, code: own } = cause as Error & { readonly syscall?: unknown; readonly code?: unknown } // cast: reading properties that may be absent
+    if (syscall === 'connect' || syscall === 'getaddrinfo') return true
+    code = own
+  }
+  if (error.cause === undefined) return false
+  // What is left are failures of TLS, and connections that broke.
   return typeof code === 'string' ? !['ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code) && !code.startsWith('ERR_HTTP2_') : true
 }
 

@@ -9,7 +9,7 @@ import { watchService } from '../../../lib/etcd-api/generated/services.ts'
 import type { WatchCreateRequest, WatchRequest, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
 import { MessageQueue } from '../../../lib/net/grpc/service.ts'
 import { GrpcError } from '../../../lib/net/grpc/status.ts'
-import type { EtcdConnection } from './etcd-connection.ts'
+import { isBrokenStream, type EtcdConnection } from './etcd-connection.ts'
 
 const reconnectDelayMs = 100
 
@@ -33,7 +33,6 @@ export class Watcher {
   /** Creations that the server has not answered yet, in the order in which they were sent. */
   #awaited: Substream[] = []
   #requests: MessageQueue<WatchRequest> | undefined
-  #failure: Error | undefined
 
   constructor(connection: EtcdConnection, signal: AbortSignal, options: WatcherOptions = {}) {
     this.#connection = connection
@@ -70,19 +69,20 @@ export class Watcher {
   }
 
   async #run(requests: MessageQueue<WatchRequest>): Promise<void> {
+    let failure: unknown
     try {
       for await (const response of this.#connection.bidiStream<WatchResponse>(watchService, 'Watch', requests, this.#signal, this.#metadata)) this.#deliver(response)
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error(String(error))
+      failure = error
     }
     requests.finish()
+    this.#requests = undefined
     if (this.#signal.aborted) {
       for (const substream of this.#substreams) substream.answers.finish()
       return
     }
-    const halting = this.#failure instanceof GrpcError && (!['Unavailable', 'Internal'].includes(this.#failure.code) || this.#failure.message === 'etcdserver: no leader')
-    if (halting && this.#failure) {
-      const reason = this.#failure.message
+    if (failure instanceof GrpcError && isFinal(failure)) {
+      const reason = failure.message
       for (const substream of this.#substreams) {
         substream.answers.push({ canceled: true, cancelReason: reason })
         substream.answers.finish()
@@ -96,7 +96,8 @@ export class Watcher {
       for (const substream of this.#substreams) substream.answers.finish()
       return
     }
-    this.#open()
+    // A new watch may have opened it meanwhile.
+    if (!this.#requests && this.#substreams.size > 0) this.#open()
   }
 
   #deliver(response: WatchResponse): void {
@@ -127,6 +128,11 @@ export class Watcher {
     substream.answers.push(rest)
     substream.answers.finish()
   }
+}
+
+/** Opening the stream again would not help. */
+function isFinal(error: GrpcError): boolean {
+  return (error.code !== 'Unavailable' && error.code !== 'Internal' && !isBrokenStream(error)) || error.message === 'etcdserver: no leader'
 }
 
 /** Why a watch was canceled, in the client library's words. */

@@ -20,14 +20,14 @@ export const putFlags = {
   'ignore-lease': { type: 'bool', usage: 'updates the key using its current lease' },
 } as const satisfies FlagSpecs
 
-export async function putRequest(args: readonly string[], flags: FlagValues<typeof putFlags>, stdin: AsyncIterable<unknown>): Promise<PutRequest> {
+export async function putRequest(args: readonly string[], flags: FlagValues<typeof putFlags>, session: Pick<Session, 'stdin'>): Promise<PutRequest> {
   const [key, argument] = args
   const needed = "put command needs 1 argument and input from stdin or 2 arguments"
   if (key === undefined) throw badArguments(needed)
   if (flags['ignore-value'] && args.length > 1) throw badArguments("put command needs only 1 argument when 'ignore-value' is set")
   let value: Uint8Array | undefined
   if (!flags['ignore-value']) {
-    value = argument === undefined ? await readAll(stdin) : bytesOfText(argument)
+    value = argument === undefined ? await readAll(session.stdin) : bytesOfText(argument)
     if (argument === undefined && value.length === 0) throw badArguments(needed)
   }
   const lease = parseInteger(flags.lease, 16)
@@ -59,7 +59,7 @@ $ cat file | put <key>
 will store the content of the file to <key>.
 `,
   async run(session, { args, flags }) {
-    const request = await putRequest(args, flags, session.stdin)
+    const request = await putRequest(args, flags, session)
     const connection = await session.connect()
     await session.print({ kind: 'put', response: await connection.unary<PutResponse>(kvService, 'Put', request, await session.commandDeadline()) })
   },
@@ -89,8 +89,9 @@ const exclusiveFlags = '`--prefix` and `--from-key` cannot be set at the same ti
 const onlyOneArgument = 'too many arguments, only accept one argument when `--prefix` or `--from-key` is set'
 const sortTargets: { readonly [name: string]: SortTarget } = { CREATE: 'CREATE', KEY: 'KEY', MODIFY: 'MOD', VALUE: 'VALUE', VERSION: 'VERSION' }
 
-export function isSerializable(consistency: string): boolean {
-  if (consistency !== 'l' && consistency !== 's') throw new ExitError(exitCodes.badFeature, `unknown consistency flag ${quote(consistency)}`)
+/** @param shown what the message names: of `member list` the original names the flag of `get`. */
+export function isSerializable(consistency: string, shown = consistency): boolean {
+  if (consistency !== 'l' && consistency !== 's') throw new ExitError(exitCodes.badFeature, `unknown consistency flag ${quote(shown)}`)
   return consistency === 's'
 }
 

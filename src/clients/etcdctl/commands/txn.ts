@@ -6,7 +6,6 @@ import type { Compare, CompareResult, RequestOp, TxnRequest, TxnResponse } from 
 import { badArguments, defineCommand, ExitError, exitCodes } from '../command.ts'
 import { bytesOfText, parseInteger, quote, splitWords, textOfBytes, unquote } from '../go-format.ts'
 import type { Session } from '../session.ts'
-import { nextLine, readLines } from '../terminal.ts'
 import { delFlags, delRequest, getFlags, getRequest, putFlags, putRequest } from './key-value.ts'
 
 export const txnCommand = defineCommand({
@@ -38,23 +37,22 @@ Refer to https://github.com/etcd-io/etcd/blob/main/etcdctl/README.md#txn-options
   async run(session, { args, flags }) {
     if (args.length > 0) throw badArguments('txn command does not accept argument')
     const connection = await session.connect()
-    const lines = readLines(session.stdin)
     const prompt = (text: string): void => { if (flags.interactive) session.out(`${text}\n`) }
     prompt('compares:')
-    const compare = await readPart(lines, parseCompare)
+    const compare = await readPart(session, parseCompare)
     prompt('success requests (get, put, del):')
-    const success = await readPart(lines, (line) => parseOperation(session, line))
+    const success = await readPart(session, (line) => parseOperation(session, line))
     prompt('failure requests (get, put, del):')
-    const failure = await readPart(lines, (line) => parseOperation(session, line))
+    const failure = await readPart(session, (line) => parseOperation(session, line))
     const request: TxnRequest = { compare, success, failure }
     await session.print({ kind: 'txn', response: await connection.unary<TxnResponse>(kvService, 'Txn', request, new AbortController().signal) })
   },
 })
 
-async function readPart<T>(lines: AsyncGenerator<Buffer>, parse: (line: string) => T | Promise<T>): Promise<T[]> {
+async function readPart<T>(session: Session, parse: (line: string) => T | Promise<T>): Promise<T[]> {
   const out: T[] = []
   for (;;) {
-    const bytes = await nextLine(lines)
+    const bytes = await session.nextLine()
     if (bytes === undefined) throw new ExitError(exitCodes.invalidInput, 'EOF')
     const line = textOfBytes(bytes).trim()
     if (line === '') return out
@@ -107,7 +105,7 @@ async function parseOperation(session: Session, line: string): Promise<RequestOp
     switch (name) {
       case 'put': {
         const { args, flags } = parseFlags({ ...putFlags, ...ignoredFlags }, words)
-        return { requestPut: await putRequest(args, flags, session.stdin) }
+        return { requestPut: await putRequest(args, flags, session) }
       }
       case 'get': {
         const { args, flags } = parseFlags({ ...getFlags, ...ignoredFlags }, words)

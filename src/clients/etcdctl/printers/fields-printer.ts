@@ -5,7 +5,7 @@ import { UnsupportedFormat, type Printable, type Printer } from './printable.ts'
 
 const empty = new Uint8Array(0)
 
-export const printFields: Printer = (printable, { hex }) => ({ out: [`${linesOf(printable, hex).join('\n')}\n`] })
+export const printFields: Printer = (printable, { hex }) => ({ out: linesOf(printable, hex).map((line) => `${line}\n`) })
 
 function linesOf(p: Printable, hex: boolean): string[] {
   const header = (h: ResponseHeader | undefined): string[] => [

@@ -1,0 +1,202 @@
+// Our etcdctl beside the original: the same script against two fresh servers of the same kind, and every word, line and exit code compared.
+//
+// Both servers of a pair have the same ids (those come from the peer URL), so only lease ids, times, ports and the lines of the log are made equal.
+// The original's log lines hold addresses in its memory; ours say less. `completion` is not ours.
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { isUtf8 } from 'node:buffer'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
+import { realClock } from '../../src/lib/async/real-clock.ts'
+import { realRandom } from '../../src/lib/async/real-random.ts'
+import { sleep } from '../../src/lib/base/clock.ts'
+import { silentLogger } from '../../src/lib/component-base/log.ts'
+import { openEtcd } from '../../src/control-plane/etcd/embedded.ts'
+import { serveEtcd } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
+
+const originalServer = resolve(import.meta.dirname, '.bin/etcd')
+const programs = { original: resolve(import.meta.dirname, '.bin/etcdctl'), ours: process.execPath }
+const missing = [originalServer, programs.original].filter((path) => !existsSync(path))
+const skip = missing.length > 0 ? `no ${missing.join(', ')}: run test/interop/build-originals.sh` : false
+const source = resolve(import.meta.dirname, '../../src/cmd/etcdctl.ts')
+const folder = mkdtempSync(join(tmpdir(), 'etcdctl-ours-'))
+const bundle = join(folder, 'etcdctl.mjs')
+const resources = new AsyncDisposableStack()
+after(async () => { await resources.disposeAsync(); rmSync(folder, { recursive: true, force: true }) })
+
+type ProgramName = keyof typeof programs
+interface Step { readonly args: readonly string[]; readonly stdin?: string; readonly env?: { readonly [name: string]: string }; /** Stopped after so much, for what never ends. */ readonly stopAfterMs?: number }
+interface Outcome { readonly code: number | null; readonly out: string; readonly err: string }
+interface Server { readonly port: number }
+
+/** A step: words of a line, `_` for a space within one, `''` for the empty word. */
+function step(line: string, more: Omit<Step, 'args'> = {}): Step {
+  return { args: line.split(' ').filter((word) => word !== '').map((word) => (word === "''" ? '' : word.replaceAll('_', ' '))), ...more }
+}
+
+async function run(program: ProgramName, server: Server, { args, stdin = '', env = {}, stopAfterMs }: Step, lease: string): Promise<Outcome> {
+  const { ETCDCTL_API: _, ETCDCTL_ENDPOINTS: __, ...environment } = process.env
+  const words = args.map((arg) => arg.replaceAll('$LEASE', lease).replaceAll('$FILE', join(folder, `${server.port}`)).replaceAll('$PORT', String(server.port)))
+  const endpoints = args[0]?.startsWith('--endpoints') || env['ETCDCTL_ENDPOINTS'] !== undefined ? [] : ['--endpoints', `127.0.0.1:${server.port}`]
+  return await new Promise((done) => {
+    const child = execFile(programs[program], [...program === 'ours' ? [bundle] : [], ...endpoints, ...words], { env: { ...environment, ...env }, encoding: 'buffer', timeout: stopAfterMs ?? 30_000, maxBuffer: 1 << 26 }, (error, out, err) => {
+      done({ code: stopAfterMs !== undefined && error?.killed ? null : error ? Number(error.code ?? 1) : 0, out: textOf(out), err: textOf(err) })
+    })
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(stdin)
+  })
+}
+
+/** UTF-8, or one character per byte when it is none. */
+function textOf(bytes: Buffer): string { return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1') }
+
+function comparable({ code, out, err }: Outcome, server: Server): Outcome {
+  const normal = (text: string): string => text
+    .replaceAll(`:${server.port}`, ':PORT').replaceAll(join(folder, `${server.port}`), 'FILE')
+    .replace(/^\{"level":.*\n/gm, '').replace(/^ {2}completion .*\n/gm, '').replace(/^stty: .*\n/gm, '')
+    .replace(/(took = |took |"took":"|"Took" : )[\d.hmµns]+/g, '$1TIME').replace(/ +(?=[\d.]+(?:µs|ms) │)/g, ' ').replace(/[\d.]+(?:µs|ms)(?= │)/g, 'TIME').replace(/─+|(?<=TOOK) +|(?<=│) +(?=TOOK)/g, '─')
+    .replace(/[\d.]+ kB, [\d.]+ kB, \d+%/g, 'SIZES').replace(/[\d.]+ kB │ +[\d.]+ kB │ +\d+%/g, 'SIZES').replace(/("dbSize(?:InUse)?":|"DBSize(?:InUse)?" : )\d+/g, '$1SIZE')
+    .replace(/0[\x80-\xff]{8}[\x01-\x7f]/g, '0LEASE')
+    .replace(/\b(lease |^)?[0-9a-f]{16}( granted| revoked| keepalived| already| expired|$)/gm, '$1LEASE$2').replace(/("lease":|"ID":|"id":|Lease" : |"ID" : )(\d{17,}|[0-9a-f]{16})/g, '$1LEASE')
+    .replace(/^(l|e)\/[0-9a-f]{14,16}$/gm, '$1/LEASE').replace(/remaining\(\d+s\)/g, 'remaining').replace(/("ttl":|"TTL" : )\d+/g, '$1TTL')
+  return { code, out: normal(out), err: normal(err) }
+}
+
+// ---- servers ----
+
+async function ourServer(): Promise<Server> {
+  const etcd = resources.use(await openEtcd({ disk: 'memory', clock: realClock, random: realRandom, logger: silentLogger, peerUrls: ['http://localhost:2380'], clientUrls: ['http://localhost:2379'] }))
+  const listener = resources.use(await serveEtcd(etcd, { clock: realClock, listen: [{ host: '127.0.0.1', port: 0 }] }))
+  const address = listener.addresses[0]
+  assert.ok(address && 'port' in address)
+  return { port: address.port }
+}
+
+let nextPort = 24_810
+
+async function theirServer(): Promise<Server> {
+  const port = nextPort++
+  const peer = `http://127.0.0.1:${nextPort++}`
+  const child = spawn(originalServer, ['--data-dir', join(folder, `data-${port}`), '--listen-client-urls', `http://127.0.0.1:${port}`, '--advertise-client-urls', 'http://localhost:2379', '--listen-peer-urls', peer], { stdio: 'ignore' })
+  resources.defer(async () => { const ended = once(child, 'exit'); child.kill('SIGKILL'); await ended })
+  for (let i = 0; i < 100; i++) {
+    if (await fetch(`http://127.0.0.1:${port}/health`).then((answer) => answer.ok, () => false)) return { port }
+    await sleep(realClock, 100, new AbortController().signal)
+  }
+  throw new Error(`${originalServer} did not come up`)
+}
+
+/** Plays a script with one program, on a server of its own. */
+async function play(program: ProgramName, server: Server, steps: readonly Step[]): Promise<Outcome[]> {
+  const out: Outcome[] = []
+  let lease = ''
+  for (const one of steps) {
+    const outcome = await run(program, server, one, lease)
+    lease = /lease ([0-9a-f]{16}) granted/.exec(outcome.out)?.[1] ?? lease
+    out.push(comparable(outcome, server))
+  }
+  return out
+}
+
+async function compare(start: () => Promise<Server>, steps: readonly Step[]): Promise<void> {
+  const [original, ours] = await Promise.all((['original', 'ours'] as const).map(async (program) => play(program, await start(), steps)))
+  const differences = steps.flatMap((one, i) => {
+    try {
+      assert.deepEqual(ours?.[i], original?.[i])
+      return []
+    } catch {
+      return [`etcdctl ${one.args.join(' ')}${one.stdin === undefined ? '' : ` <<< ${JSON.stringify(one.stdin)}`}\n--- original\n${JSON.stringify(original?.[i], undefined, 1)}\n--- ours\n${JSON.stringify(ours?.[i], undefined, 1)}`]
+    }
+  })
+  assert.equal(differences.length, 0, differences.join('\n\n'))
+}
+
+// ---- scripts ----
+
+const formats = ['simple', 'json', 'fields', 'table', 'protobuf'] as const
+
+function inFormat(format: (typeof formats)[number]): Step[] {
+  const w = `-w ${format}`
+  return [
+    step(`put a 1 ${w}`), step(`put a 2 --prev-kv ${w}`), step(`put a 3 --prev-kv --hex ${w}`), step(`put b <x>&\u{e9} ${w}`), step('put c 3'), step(`get a ${w}`), step(`get a ${w} --hex`), step(`get --prefix '' ${w}`), step(`get none ${w}`),
+    step(`get a --rev 2 ${w}`), step(`get --prefix '' --limit 1 ${w}`), step(`get --prefix '' --count-only ${w}`), step(`get --prefix '' --keys-only ${w}`), step(`get b --from-key --order DESCEND ${w}`),
+    step(`get a z --sort-by MODIFY --order DESCEND ${w}`), step(`get a --print-value-only ${w}`), step(`get --prefix '' --min-mod-rev 4 ${w}`), step(`get a --stream ${w}`), step(`get a --rev 100 ${w}`),
+    step(`endpoint status ${w}`), step(`endpoint hashkv ${w}`), step(`endpoint hashkv --rev 3 ${w}`), step(`endpoint hashkv --rev 99 ${w}`), step(`del c --prev-kv ${w}`), step(`del none ${w}`), step('put bin', { stdin: '\u0000\u0001\u00ff"\\\n' }), step(`get bin ${w}`),
+    step(`txn ${w}`, { stdin: 'ver("a") > "0"\nvalue("a") != "x"\n\nput t "a b"\nget a --prefix\ndel t2 --prev-kv\n\nget b\n\n' }),
+    step(`txn ${w}`, { stdin: 'mod("none") > "0"\n\nput t 1\n\nget b\nput t2 2 --prev-kv\n\n' }),
+    step('lease grant 300'), step(`lease grant 100 ${w}`), step('put lk v --lease $LEASE'), step(`get lk ${w}`), step(`get lk ${w} --hex`), step(`lease timetolive $LEASE --keys ${w}`), step(`lease timetolive $LEASE ${w}`),
+    step(`lease keep-alive --once $LEASE ${w}`), ...(format === 'protobuf' ? [] : [step(`lease revoke $LEASE ${w}`)]), step('lease timetolive 123'), step(`lease keep-alive --once 123 ${w}`), step(`lease keep-alive 123 ${w}`), step('lease revoke 123'),
+    step(`member list ${w}`), step(`member list ${w} --hex`), step(`endpoint health ${w}`), step(`alarm list ${w}`), step(`alarm disarm ${w}`), step(`auth status ${w}`), step(`move-leader 1 ${w}`),
+    step(`compaction 3 ${w}`), step(`get a --rev 2 ${w}`), step(`compaction 3 ${w}`), step(`defrag ${w}`),
+    step(`watch a --rev 3 --prev-kv ${w}`, { stopAfterMs: 1500 }), step(`watch a --rev 2 ${w}`), step(`watch --prefix '' --rev 6 ${w} -- true`, { stopAfterMs: 1500 }),
+  ]
+}
+
+const authentication: readonly Step[] = formats.flatMap((format) => {
+  const w = `-w ${format}`
+  const [u, r] = [`u${format}`, `r${format}`]
+  return [
+    step(`role add ${r} ${w}`), step(`role add ${r} ${w}`), step(`role grant-permission ${r} readwrite k --prefix ${w}`), step(`role grant-permission ${r} read a ${w}`), step(`role grant-permission ${r} WRITE a c ${w}`),
+    step(`role grant-permission ${r} read x --from-key ${w}`), step(`role get ${r} ${w}`), step(`role list ${w}`), step(`role revoke-permission ${r} a ${w}`), step(`role revoke-permission ${r} x --from-key ${w}`), step(`role revoke-permission ${r} zz ${w}`),
+    step(`user add ${u}:pw ${w}`), step(`user add ${u}2 --new-user-password pw ${w}`), step(`user add ${u}3 --no-password ${w}`), step(`user add ${u}4 --interactive=false ${w}`, { stdin: 'pw\n' }), step(`user add ${u}5 ${w}`),
+    step(`user grant-role ${u} ${r} ${w}`), step(`user get ${u} ${w}`), step(`user get ${u} --detail ${w}`), step(`user list ${w}`), step(`user passwd ${u} --interactive=false ${w}`, { stdin: 'new\n' }),
+    step(`user revoke-role ${u} ${r} ${w}`), step(`user get ${u} ${w}`), step(`user delete ${u} ${w}`), step(`user delete ${u} ${w}`), step(`role delete ${r} ${w}`), step(`role get ${r} ${w}`),
+  ]
+})
+
+const enabled: readonly Step[] = [
+  step('role get root'), step('auth enable'), step('user add root:rootpw'), step('auth enable'), step('get a'), step('--user root:rootpw get a'), step('get a --user root --password rootpw'), step('get a --user root:wrong'),
+  step('--user root:rootpw user add joe:pw'), step('--user root:rootpw role add reader'), step('--user root:rootpw role grant-permission reader read a'), step('--user root:rootpw user grant-role joe reader'),
+  step('--user joe:pw get a'), step('--user joe:pw get b'), step('--user joe:pw put a 1'), step('endpoint health --user joe:pw'), step('auth status --user root:rootpw'), step('role get root --user root:rootpw'), step('user list', { env: { ETCDCTL_USER: 'root:rootpw' } }),
+  step('watch b --user joe:pw', { stopAfterMs: 3000 }), step('--user root get a'), step('auth disable --user root:rootpw'), step('get a'),
+]
+
+const mistakes: readonly Step[] = [
+  ...['', 'foo', 'gett', 'l', '--help', 'help', 'help put', 'help lease grant', 'help nothing', 'options', 'version', 'lease', 'lease foo', 'put --bad', 'put --lease', 'get a --limit x', '-z', 'get a --hex=maybe'].map((line) => step(line)),
+  ...['get', 'put', 'del', 'txn', 'compaction', 'watch', 'lease grant', 'lease revoke', 'lease timetolive', 'lease list', 'lease keep-alive', 'lock', 'elect', 'member', 'member add', 'member remove', 'member update', 'member list', 'member promote',
+    'endpoint', 'endpoint health', 'endpoint status', 'endpoint hashkv', 'alarm', 'alarm list', 'alarm disarm', 'defrag', 'snapshot', 'snapshot save', 'move-leader', 'auth', 'auth enable', 'user', 'user add', 'user get', 'user passwd', 'user grant-role',
+    'role', 'role get', 'role grant-permission', 'role revoke-permission', 'check', 'check perf', 'check datascale', 'make-mirror', 'downgrade', 'downgrade validate', 'version', 'options', 'help'].map((line) => step(`${line} --help`)),
+  ...['get', 'put', 'put a b --lease zz', 'put a --ignore-value b', 'put none --ignore-value', 'put a b --ignore-lease', 'put a b --lease 99', 'get a --order UP', 'get a --sort-by SIZE', 'get a --consistency x', 'get a --prefix --from-key', 'get a b --prefix',
+    'get a --keys-only --count-only', 'get a --max-mod-rev 1 --min-mod-rev 2', 'get a -w yaml', 'del', 'del a b c', 'del a --prefix --from-key', 'del a b --prefix', 'del a b --range', 'txn extra', 'compaction', 'compaction x', 'compaction 99',
+    'lease grant', 'lease grant x', 'lease grant 99999999999', 'lease revoke', 'lease revoke zz', 'lease timetolive', 'lease timetolive zz', 'lease keep-alive', 'lock', 'elect', 'elect a', 'elect -l a b', 'member add', 'member add a', 'member add a http://x --peer-urls http://x',
+    'member add a --peer-urls nonsense', 'member remove', 'member remove zz', 'member remove 123', 'member update 123', 'member update 123 --peer-urls http://1.2.3.4:5', 'member promote 123', 'member list --consistency z', 'alarm list x', 'move-leader', 'move-leader zz',
+    'snapshot save', 'snapshot save /nonexistent/folder/file', 'snapshot save a --endpoints a,b', 'auth enable x', 'user add', 'user add :pw', 'user get', 'user get none', 'user list x', 'user grant-role a', 'user revoke-role a', 'role add', 'role get none', 'role list x',
+    'role grant-permission a', 'role grant-permission a sometimes b', 'role grant-permission a read b c --prefix', 'role grant-permission a read b --prefix --from-key', 'role revoke-permission a', 'downgrade validate', 'downgrade validate x y',
+    'downgrade validate 3.6.0', 'downgrade validate 9.9', 'downgrade cancel', 'check perf --load huge', 'make-mirror', 'watch', 'watch a --', 'watch a b --prefix', 'watch a b c --rev 9 -- false'].map((line) => step(line, line.startsWith('watch a b c') ? { stopAfterMs: 1500 } : {})),
+  ...['\n', 'nonsense\n\n\n\n', 'foo("a") > "1"\n\n\n\n', 'mod("a") > "x"\n\n\n\n', 'mod("a" > "1"\n\n\n\n', '\nput\n\n\n', '\nput a --lease zz\n\n\n', '\nfrob a b\n\n\n', '\nput a 1\nput a 2\n\n\n', 'mod("a") > "1"'].map((stdin) => step('txn', { stdin })),
+  step('txn -i', { stdin: '\nput a 1\n\n\n' }), step('watch -i', { stdin: 'frob\nwatch\nwatch a --rev 1\n' }), step('watch -i', { stdin: 'watch a --rev 1 --bad\n' }), step('watch', { env: { ETCDCTL_WATCH_RANGE_END: 'x' } }), step('watch a', { env: { ETCDCTL_WATCH_KEY: 'x' } }),
+  step('get a', { env: { ETCDCTL_ENDPOINTS: '127.0.0.1:1', ETCDCTL_COMMAND_TIMEOUT: '500ms' } }), step('get a', { env: { ETCDCTL_WRITE_OUT: 'fields', ETCDCTL_CONFUSING: '1' } }), step('get a -w json', { env: { ETCDCTL_WRITE_OUT: 'fields' } }),
+  step('--endpoints 127.0.0.1:1 --command-timeout 500ms put a 1'), step('--endpoints 127.0.0.1:1 --command-timeout 500ms endpoint health'), step('--endpoints 127.0.0.1:1 --command-timeout 500ms endpoint status'), step('--endpoints 127.0.0.1:1 --command-timeout 500ms defrag'),
+  step('--endpoints 127.0.0.1:1,127.0.0.1:$PORT get a'), step('--endpoints 127.0.0.1:1 --dial-timeout 500ms --user root:x get a'), step('--endpoints= get a'), step('get a --cacert /nonexistent'), step('get a --cert /nonexistent'), step('get a --cert='), step('get a --user root --auth-jwt-token x -w json'),
+  step('--endpoints http://127.0.0.1:$PORT get a'), step('g a'), step('ge a'), step('--endpoints 127.0.0.1:1 --command-timeout 500ms lease grant 10'),
+]
+
+const locks: readonly Step[] = [step('lock l true'), step('lock l sh -c exit_3'), step('lock l no-such-program'), step('lock l --ttl 20 -- echo hello'), step('snapshot save $FILE'), step('lock l', { stopAfterMs: 1500 }), step('elect e me', { stopAfterMs: 1500 }), step('elect -l e2', { stopAfterMs: 1500 })]
+
+for (const [name, start] of [['our server', ourServer], ["the original's server", theirServer]] as const) {
+  for (const format of formats) test(`${name}: -w ${format}`, { skip }, () => compare(start, inFormat(format)))
+  test(`${name}: users and roles`, { skip }, () => compare(start, authentication))
+  test(`${name}: authentication enabled`, { skip }, () => compare(start, enabled))
+  test(`${name}: help, mistakes, environment`, { skip }, () => compare(start, mistakes))
+  test(`${name}: locks, elections, snapshots`, { skip }, () => compare(start, locks))
+}
+
+test('a snapshot is the same file, with its hash', { skip }, async () => {
+  const server = await theirServer()
+  for (const program of ['original', 'ours'] as const) {
+    const outcome = await run(program, server, step(`snapshot save ${join(folder, `snapshot-${program}`)}`), '')
+    assert.equal(outcome.code, 0, outcome.err)
+  }
+  const [a, b] = ['original', 'ours'].map((program) => readFileSync(join(folder, `snapshot-${program}`)))
+  assert.ok(a && b)
+  assert.equal(b.length, a.length)
+  assert.equal(b.length % 512, 32)
+})
+
+before(async () => {
+  await build({ entryPoints: [source], outfile: bundle, bundle: true, platform: 'node', format: 'esm', target: 'node24', footer: { js: 'process.exitCode = await run(process.argv.slice(2))' }, logLevel: 'error' })
+})
