@@ -40,6 +40,11 @@ const flagSpecs = {
   'trusted-ca-file': { type: 'string', usage: "authorities for clients' certificates" },
   'client-cert-auth': { type: 'bool', usage: 'only let clients in that have a certificate' },
   'unsafe-no-fsync': { type: 'bool', usage: 'keep everything in memory only until the process ends' },
+  'auth-token': { type: 'string', default: 'simple', usage: "'simple', or 'jwt,sign-method=…,priv-key=…,pub-key=…,ttl=…'" },
+  'auth-token-ttl': { type: 'int', default: 300, usage: 'seconds that a simple token lives after its last use' },
+  'bcrypt-cost': { type: 'int', default: 10, usage: 'work that checking a password takes, 4 to 31' },
+  'enable-v2': { type: 'bool', usage: 'serve the second API under /v2/ too' },
+  'enable-grpc-gateway': { type: 'bool', default: true, usage: 'serve JSON under /v3/' },
   'log-level': { type: 'string', default: 'info', usage: 'debug, info, warn, error' },
 } as const satisfies FlagSpecs
 
@@ -50,8 +55,8 @@ const withoutEffect = {
   'strict-reconfig-check': { type: 'bool', default: true, usage: 'no effect with one member' }, 'pre-vote': { type: 'bool', default: true, usage: 'no effect with one member' },
   'feature-gates': { type: 'string', usage: 'no effect' }, logger: { type: 'string', default: 'zap', usage: 'no effect' }, 'log-outputs': { type: 'strings', usage: 'no effect' }, 'log-format': { type: 'string', usage: 'no effect' },
   metrics: { type: 'string', default: 'basic', usage: 'no effect' }, 'enable-pprof': { type: 'bool', usage: 'no effect' }, 'max-snapshots': { type: 'int', default: 5, usage: 'no effect' }, 'max-wals': { type: 'int', default: 5, usage: 'no effect' },
-  'enable-grpc-gateway': { type: 'bool', default: true, usage: 'no effect' }, 'host-whitelist': { type: 'string', default: '*', usage: 'no effect' }, cors: { type: 'string', default: '*', usage: 'no effect' },
-  'auth-token': { type: 'string', default: 'simple', usage: 'no effect' }, 'backend-batch-interval': { type: 'string', usage: 'no effect' }, 'backend-batch-limit': { type: 'int', usage: 'no effect' },
+  'host-whitelist': { type: 'string', default: '*', usage: 'no effect' }, cors: { type: 'string', default: '*', usage: 'no effect' },
+  'backend-batch-interval': { type: 'string', usage: 'no effect' }, 'backend-batch-limit': { type: 'int', usage: 'no effect' },
   'initial-corrupt-check': { type: 'bool', usage: 'no effect' }, 'experimental-initial-corrupt-check': { type: 'bool', usage: 'no effect' }, 'experimental-watch-progress-notify-interval': { type: 'duration', usage: 'no effect' },
   'corrupt-check-time': { type: 'duration', usage: 'no effect' }, 'compact-hash-check-time': { type: 'duration', usage: 'no effect' }, 'tls-min-version': { type: 'string', usage: 'no effect' }, 'cipher-suites': { type: 'strings', usage: 'no effect' },
 } as const satisfies FlagSpecs
@@ -76,12 +81,13 @@ export function run(args: readonly string[]): Promise<number> {
         clock: realClock, random: realRandom, logger, name: flags.name, peerUrls, clientUrls: flags['advertise-client-urls'], clusterToken: flags['initial-cluster-token'],
         quotaBackendBytes: flags['quota-backend-bytes'], maxRequestBytes: flags['max-request-bytes'], maxTxnOps: flags['max-txn-ops'], snapshotCount: flags['snapshot-count'],
         watchProgressNotifyIntervalMs: Math.max(100, flags['watch-progress-notify-interval']), electionTimeoutMs: flags['election-timeout'],
+        authToken: flags['auth-token'], authTokenTtlMs: flags['auth-token-ttl'] * 1000, bcryptCost: flags['bcrypt-cost'], clientCertAuth: flags['client-cert-auth'],
       })
       await using servers = new AsyncDisposableStack()
       for (const url of flags['listen-client-urls']) {
         const { address, secure } = listenAddress(url)
         if (secure && !tls) throw new Error(`${url} needs --cert-file and --key-file`)
-        servers.use(await serveEtcd(etcd, { clock: realClock, listen: [address], maxRequestBytes: flags['max-request-bytes'], ...(secure && tls ? { tls } : {}) }))
+        servers.use(await serveEtcd(etcd, { clock: realClock, listen: [address], maxRequestBytes: flags['max-request-bytes'], gateway: flags['enable-grpc-gateway'], v2: flags['enable-v2'], ...(secure && tls ? { tls } : {}) }))
         logger.info('serving client traffic', { url })
       }
       for (const url of flags['listen-metrics-urls']) {

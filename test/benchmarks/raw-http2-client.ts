@@ -78,6 +78,9 @@ export class RawHttp2Client {
     return stream
   }
 
+  /** More of an open stream. */
+  send(stream: number, body: Buffer): void { this.#send(frame(0, 0, stream, body), body.length) }
+
   #send(bytes: Buffer, counted: number): void {
     if (counted > this.#window || this.#blocked.length > 0) { this.#blocked.push(bytes); return }
     this.#window -= counted
@@ -121,8 +124,8 @@ export class RawHttp2Client {
       this.#window += payload.readUInt32BE(0)
       while (this.#blocked.length > 0) {
         const next = this.#blocked[0]! // cast: not empty
-        // A blocked entry is a HEADERS frame and a DATA frame; only the data counts.
-        const counted = next.length - 18 - next.readUIntBE(0, 3)
+        // A blocked entry is a DATA frame, perhaps behind a HEADERS frame; only the data counts.
+        const counted = next[3] === 0 ? next.length - 9 : next.length - 18 - next.readUIntBE(0, 3)
         if (counted > this.#window) break
         this.#window -= counted
         this.#out.push(next)

@@ -21,11 +21,14 @@ describe('a worker node', { skip }, () => {
   before(async () => { started = await NodeWorld.start({ name: 'nodes', network: 2 }) }, { timeout: 180_000 })
   after(async () => { await started?.[Symbol.asyncDispose]() }, { timeout: 60_000 })
 
-  containerTests(world)
-  probeTests(world)
-  volumeTests(world)
-  accessTests(world)
-  imageTests(world)
-  serviceTests(world)
+  // Much of it is waiting for what takes its time: back-offs, periods.
+  describe('pods', { concurrency: 2 }, () => {
+    imageTests(world)
+    containerTests(world)
+    probeTests(world)
+    volumeTests(world)
+    accessTests(world)
+    serviceTests(world)
+  })
   recoveryTests(world)
 })

@@ -28,6 +28,14 @@ export class EventLog {
     for (const kv of state) this.#versions.set(kv.key, [{ revision: Math.min(revision, kv.modRevision), state: kv }])
   }
 
+  clone(): EventLog {
+    const copy = new EventLog(this.firstRevision)
+    copy.#revision = this.#revision
+    for (const [revision, events] of this.#revisions) copy.#revisions.set(revision, events)
+    for (const [key, versions] of this.#versions) copy.#versions.set(key, [...versions])
+    return copy
+  }
+
   get revision(): number { return this.#revision }
   eventsAt(revision: number): readonly LoggedEvent[] { return this.#revisions.get(revision) ?? [] }
 

@@ -16,7 +16,7 @@ export interface Performer {
 }
 
 /** Reasons with which an etcd says that it did nothing. Everything else may have happened. */
-const refusals = new Set(['InvalidArgument', 'NotFound', 'FailedPrecondition', 'Compacted', 'OutOfRange', 'ResourceExhausted', 'NoSpace'])
+const refusals = new Set(['InvalidArgument', 'NotFound', 'FailedPrecondition', 'Compacted', 'OutOfRange', 'ResourceExhausted'])
 
 export async function performCall(performer: Performer, client: number, call: Call): Promise<Operation> {
   const calledAt = performer.now()
@@ -25,6 +25,8 @@ export async function performCall(performer: Performer, client: number, call: Ca
     return { client, call: withValueIds(call), calledAt, returnedAt: performer.now(), outcome: { type: 'done', output } }
   } catch (error) {
     const reason = error instanceof EtcdError ? error.reason : error instanceof Error ? error.name : 'error'
+    // Anything else is a bug of the client or of this harness, not an outcome.
+    if (!(error instanceof EtcdError) && reason !== 'AbortError' && reason !== 'TimeoutError') throw error
     return { client, call: withValueIds(call), calledAt, returnedAt: performer.now(), outcome: { type: refusals.has(reason) ? 'refused' : 'unknown', reason: `${reason}: ${error instanceof Error ? error.message : String(error)}` } }
   }
 }
@@ -78,7 +80,7 @@ export function loggedEventOf(event: EtcdEvent): LoggedEvent {
 }
 
 /** Histories name values by their identity, without the padding. */
-function withValueIds(call: Call): Call {
+export function withValueIds(call: Call): Call {
   if (call.type !== 'txn') return call
   const shorten = (step: Step): Step => (step.type === 'put' ? { ...step, value: valueId(step.value) } : step)
   return { ...call, success: call.success.map(shorten), failure: call.failure.map(shorten) }

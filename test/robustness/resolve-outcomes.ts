@@ -20,7 +20,7 @@ export interface ResolveRequest {
 
 type Txn = Extract<LinearCall, { type: 'txn' }>
 
-export function resolveOutcomes(request: ResolveRequest): { readonly operations: readonly ResolvedOperation[]; readonly violations: readonly string[] } {
+export function resolveOutcomes(request: ResolveRequest): { readonly operations: readonly ResolvedOperation[]; readonly violations: readonly string[]; readonly unclaimed: readonly Operation[] } {
   const { log, from, to, endsAt } = request
   const violations: string[] = []
   const claimed = new Map<number, Operation>()
@@ -42,6 +42,8 @@ export function resolveOutcomes(request: ResolveRequest): { readonly operations:
     if (revision <= from || revision > to) violations.push(`acknowledged, but lost: ${describe(operation)} at revision ${revision}; the store has ${from + 1} to ${to}`)
     else if (!fits(output.succeeded ? call.success : call.failure, log.eventsAt(revision))) violations.push(`acknowledged, but changed: ${describe(operation)} at revision ${revision} is ${JSON.stringify(log.eventsAt(revision))}`)
   }
+  // Of those that could have made a change the first one is taken: its interval contains the others'.
+  lost.sort((a, b) => a.calledAt - b.calledAt)
   for (let revision = from + 1; revision <= to; revision++) {
     if (claimed.has(revision)) continue
     const events = log.eventsAt(revision)
@@ -64,7 +66,7 @@ export function resolveOutcomes(request: ResolveRequest): { readonly operations:
   }
   // Revocations of leases without keys make no revision.
   for (const operation of revokes) if (operation.outcome.type === 'done' && operation.call.type === 'revoke') resolved.push({ ...base(operation), call: operation.call, output: {} })
-  return { operations: resolved, violations }
+  return { operations: resolved, violations, unclaimed: [...lost, ...revokes.filter(({ outcome }) => outcome.type === 'unknown')] }
 }
 
 function base({ client, calledAt, returnedAt }: Operation): { readonly client: number; readonly calledAt: number; readonly returnedAt: number } { return { client, calledAt, returnedAt } }

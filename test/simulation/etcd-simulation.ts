@@ -36,7 +36,7 @@ interface KnownLease { readonly ttlSeconds: number; renewedAt: number; maybeGone
 const dataDir = '/data'
 const clients = 4
 const watchers = 3
-const operationsPerLife = 45
+const operationsPerLife = 36
 const shortTtlSeconds = 2
 const longTtlSeconds = 600
 const signal = new AbortController().signal
@@ -77,7 +77,7 @@ class Simulation {
   }
 
   async run(): Promise<SimulationResult> {
-    const lives = 3 + randomInteger(this.#random, 2)
+    const lives = this.#random.float() < 0.2 ? 4 : 3
     for (this.#life = 0; this.#life < lives && this.#violations.length === 0; this.#life++) {
       if (this.#life > 0 && this.#random.float() < 0.5) await this.#tryFlippedBit()
       await this.#live(this.#life === lives - 1)
@@ -96,7 +96,7 @@ class Simulation {
     let off = false
     disk.onPowerCut = () => { off = true }
     const end = isLast ? 'stop' : (['power cut', 'power cut', 'power cut', 'failing disk', 'stop'] as const)[randomInteger(random, 5)]
-    disk.cutPowerAt(end === 'power cut' ? 1 + randomInteger(random, random.float() < 0.2 ? 12 : 45) : Infinity)
+    disk.cutPowerAt(end === 'power cut' ? 1 + randomInteger(random, random.float() < 0.2 ? 12 : 36) : Infinity)
     disk.failFrom(end === 'failing disk' ? 8 + randomInteger(random, 60) : Infinity)
     // The wall clock is wherever it likes; the monotonic one begins anew.
     this.#elapsedNs = this.#now()
@@ -224,9 +224,9 @@ class Simulation {
 
   /** Until these have heard of everything up to `revision`; bounded, so that a watch that stays silent is found. */
   async #catchUp(list: readonly WatchRecorder[], revision: number): Promise<void> {
-    for (let turn = 0; turn < 40 && list.some((watch) => watch.heardTo < revision && !watch.ended); turn++) {
+    for (let turn = 0; turn < 80 && list.some((watch) => watch.heardTo < revision && !watch.ended); turn++) {
       for (const watch of list) if (watch.heardTo < revision) watch.requestProgress()
-      for (let i = 0; i < 4; i++) await new Promise<void>((resolve) => { setImmediate(resolve) })
+      for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => { setImmediate(resolve) })
     }
   }
 

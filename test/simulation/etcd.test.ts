@@ -14,7 +14,7 @@ test(`${seeds} seeds: crashes, torn and lost writes, failing and slow disks, fli
     for (const name of ['operations', 'crashes', 'flips', 'refusedFlips'] as const) sum[name] += result[name]
   }
   t.diagnostic(JSON.stringify(sum))
-  assert.ok(sum.crashes > seeds && sum.refusedFlips > sum.flips / 2, `it went through what it is about: ${JSON.stringify(sum)}`)
+  assert.ok(sum.crashes > seeds * 0.8 && sum.refusedFlips > sum.flips / 2, `it went through what it is about: ${JSON.stringify(sum)}`)
 })
 
 test('the same seed gives the same run', async () => {

@@ -36,8 +36,7 @@ export async function createBridge(network: ClusterNetwork): Promise<void> {
   const rules = [
     `table ip ${network.bridge} {`,
     ` chain postrouting { type nat hook postrouting priority 100; ip saddr { ${network.nodePrefix}.0/24, ${network.podCidr} } oifname != "${network.bridge}" masquerade; }`,
-    // What a node sends back untranslated belongs to no Service: refused here, else it would go round until its time to live is over.
-    ` chain forward { type filter hook forward priority -10; iifname "${network.bridge}" ip daddr ${network.serviceCidr} reject; iifname "${network.bridge}" accept; oifname "${network.bridge}" accept; }`,
+    ` chain forward { type filter hook forward priority -10; iifname "${network.bridge}" accept; oifname "${network.bridge}" accept; }`,
     '}',
   ]
   // Without nftables pods still reach each other and the host, only not the world outside.
@@ -83,8 +82,10 @@ export async function createNodeNetwork(network: ClusterNetwork, clusterName: st
     'link set lo up', `addr add ${nodeAddress(network, index)}/24 dev eth0`, 'link set eth0 up', `route add default via ${hostAddress(network)}`,
   ])
   // Packets to Services come in and go out by the same cable. Telling the host of a shorter way would use up the rate of ICMP messages, so that "connection refused" would get lost.
-  const settings = ['all', 'default', 'eth0'].map((name) => `echo 0 > /proc/sys/net/ipv4/conf/${name}/send_redirects`).join('; ')
-  await tryCommand('ip', ['netns', 'exec', namespace, 'sh', '-c', settings])
+  const settings = ['all', 'default', 'eth0'].map((name) => `echo 0 > /proc/sys/net/ipv4/conf/${name}/send_redirects`)
+  // What kube-proxy left untranslated belongs to no Service: refused at once, else it would go round between host and node. By a reset, which no rate limits.
+  const chains = ['forward', 'output'].map((hook) => `chain ${hook} { type filter hook ${hook} priority 10; ip daddr ${network.serviceCidr} meta l4proto tcp reject with tcp reset; ip daddr ${network.serviceCidr} reject; }`)
+  await tryCommand('ip', ['netns', 'exec', namespace, 'sh', '-c', [...settings, 'exec nft -f -'].join('; ')], ['table ip unknown-services {', ...chains, '}', ''].join('\n'))
 }
 
 export const cableName = (network: ClusterNetwork, index: number): string => `${network.bridge.slice(0, 9)}v${index}`

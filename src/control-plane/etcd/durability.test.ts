@@ -56,7 +56,7 @@ test('what was acknowledged is there after a restart: keys, revisions, history, 
 
 test('everything that arrives during a write goes in the next single one', async () => {
   const disk = new SimulatedDisk(seededRandom(3))
-  await using etcd = await open(disk)
+  await using etcd = await open(disk, { zeroedBytes: 65_536 })
   const before = disk.operations
   await Promise.all(Array.from({ length: 300 }, (_, i) => put(etcd, `k${i}`, 'v')))
   assert.ok(disk.operations - before <= 2, `${disk.operations - before} writes`)

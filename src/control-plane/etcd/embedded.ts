@@ -1,7 +1,6 @@
 // An etcd in this process. `await using etcd = await openEtcd({ disk: 'memory', clock, random, logger })`; then `etcd.client`.
 //
 // With a data folder it recovers what was acknowledged before (snapshot, then log), and refuses with a StorageError what is damaged.
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/base/clock.ts'
@@ -14,6 +13,7 @@ import { realDisk } from './disk/real-disk.ts'
 import { largestCost, smallestCost } from './auth/bcrypt.ts'
 import { EmbeddedEtcdClient } from './embedded-client.ts'
 import { Member } from './member.ts'
+import { describeMember, identityOf } from './member-identity.ts'
 import { listSnapshots, readSnapshot, removeOtherSnapshots, writeSnapshot } from './snapshot/snapshot-file.ts'
 import { parseAuthToken } from './tokens/parse-auth-token.ts'
 import type { TokenProvider } from './tokens/token-provider.ts'
@@ -127,7 +127,7 @@ async function openLog(options: EtcdOptions, place: Exclude<EtcdOptions['disk'],
   const snapshot: SnapshotMark = loaded ?? { index: 0, term: 0 }
   const snapshots = new Snapshotter(disk, snapFolder, machine, options, logger)
   const log = cleanup.use(await WriteAheadLog.open({
-    disk, folder: place.walDir ?? join(folder, 'wal'), logger, identity: loaded ?? identity, snapshot, memberContext: describeMember(identity, options),
+    disk, folder: place.walDir ?? join(folder, 'wal'), logger, identity: loaded ?? identity, snapshot, memberContext: describeMember(identity, options.name ?? 'default', options.peerUrls ?? defaultPeerUrls),
     ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }), ...(options.zeroedBytes === undefined ? {} : { zeroedBytes: options.zeroedBytes }),
     replay: (entry) => replay(machine, entry, clock.monotonic()),
     onIdle: (idle) => snapshots.consider(idle),
@@ -159,6 +159,7 @@ class Snapshotter {
   readonly #count: number
   readonly #bytes: number
   #running: Promise<void> | undefined
+  #notBefore = 0
 
   constructor(disk: Disk, folder: string, machine: StateMachine, options: EtcdOptions, logger: Logger) {
     this.#disk = disk
@@ -173,8 +174,13 @@ class Snapshotter {
     if (this.#running || log.entriesSinceSnapshot < this.#count) return
     // A snapshot costs the whole store: the log may grow to half of it first.
     if (log.bytesSinceSnapshot < Math.max(this.#bytes, this.#machine.store.sizeInUseBytes / 2)) return
+    if (log.lastIndex < this.#notBefore) return
     const mark: SnapshotMark = { index: log.lastIndex, term: log.term }
-    this.#running = this.#write(log, mark).catch((error: unknown) => this.#logger.error('a snapshot was not written; the log is kept', error)).finally(() => { this.#running = undefined })
+    this.#running = this.#write(log, mark).catch((error: unknown) => {
+      this.#logger.error('a snapshot was not written; the log is kept', error)
+      // Not again with every entry: the disk may be full.
+      this.#notBefore = mark.index + Math.max(1, this.#count / 10)
+    }).finally(() => { this.#running = undefined })
   }
 
   async #write(log: WriteAheadLog, mark: SnapshotMark): Promise<void> {
@@ -184,17 +190,4 @@ class Snapshotter {
   }
 
   async finish(): Promise<void> { await this.#running }
-}
-
-/** The member in the JSON that the original keeps in its log; the id exceeds what JSON.stringify can write. */
-function describeMember(identity: Identity, options: EtcdOptions): Uint8Array {
-  return Buffer.from(`{"id":${identity.memberId},"peerURLs":${JSON.stringify(options.peerUrls ?? defaultPeerUrls)},"name":${JSON.stringify(options.name ?? 'default')}}`)
-}
-
-/** A member's id comes from its peer URLs and the cluster's token, the cluster's from its members' ids. Upstream: etcd/server/etcdserver/api/membership */
-function identityOf(peerUrls: readonly string[], token: string): Identity {
-  const memberId = createHash('sha1').update([...peerUrls].sort().join('') + token).digest().readBigUInt64BE(0)
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64BE(memberId)
-  return { memberId, clusterId: createHash('sha1').update(bytes).digest().readBigUInt64BE(0) }
 }

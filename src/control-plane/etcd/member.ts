@@ -6,6 +6,8 @@
 import { EtcdError, etcdError } from '../../lib/etcd-api/etcd-error.ts'
 import type { Clock, Timer } from '../../lib/base/clock.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
+import { StorageError } from './disk/disk.ts'
+import { DurationHistogram } from './duration-histogram.ts'
 import { WatchHub } from './mvcc/watch-hub.ts'
 import { yieldToLoop } from './yield-to-loop.ts'
 import { insider } from './auth/caller.ts'
@@ -17,7 +19,9 @@ export interface EntryLog {
   readonly lastIndex: number
   /** Puts a request into the next write. Returns its bytes in the log. */
   add(request: LoggedRequest): number
-  /** Writes what was added with one write; resolves when it is on the disk. */
+  /** Told when the disk is found full. */
+  onFull?: (() => void) | undefined
+  /** Writes what was added with one write; resolves when it is on the disk. @throws StorageError DiskFull: nothing was written, others can go on */
   flush(): Promise<void>
   /** Called between two writes, after what was written has been applied; the next write waits for it. */
   afterApply(): Promise<void> | undefined
@@ -42,6 +46,7 @@ interface Proposal {
   abandoned: boolean
   /** Of its entry, once it is in the log. */
   index: number
+  readonly askedMs: number
 }
 
 /** Bounds of one write, so that neither encoding nor applying it holds up the event loop for long. */
@@ -57,7 +62,26 @@ const scrubBytes = 1024 * 1024
 
 const never = new AbortController().signal
 
+/** What `/metrics` says of the log and of proposals. */
+export class MemberMetrics {
+  readonly fsync = new DurationHistogram(0.001, 14)
+  readonly requests = new Map<string, DurationHistogram>()
+
+  get firstType(): string | undefined { return this.requests.keys().next().value }
+
+  observeRequest(type: string, seconds: number): void {
+    let histogram = this.requests.get(type)
+    if (!histogram) this.requests.set(type, (histogram = new DurationHistogram(0.0005, 16)))
+    histogram.observe(seconds)
+  }
+}
+
+const requestTypes: { readonly [type in LoggedRequest['type']]: string } = {
+  put: 'Put', deleteRange: 'DeleteRange', txn: 'Txn', compaction: 'Compaction', leaseGrant: 'LeaseGrant', leaseRevoke: 'LeaseRevoke', alarm: 'Alarm', auth: 'Auth', authenticate: 'Authenticate', v2: 'V2',
+}
+
 export class Member {
+  readonly metrics = new MemberMetrics()
   readonly machine: StateMachine
   readonly hub: WatchHub
   readonly memberId: bigint
@@ -74,9 +98,11 @@ export class Member {
   #scrubbing: Promise<void> | undefined
   #leaseTimer: { readonly atMs: number; readonly timer: Timer } | undefined
   #progressTimer: Timer | undefined
+  #v2Timer: Timer | undefined
   #unloggedIndex = 1
   readonly #broken = new AbortController()
   #stopped = false
+  #raising = false
 
   constructor(options: MemberOptions) {
     this.machine = options.machine
@@ -87,6 +113,7 @@ export class Member {
     this.#logger = options.logger
     this.#progressNotifyIntervalMs = options.progressNotifyIntervalMs
     this.hub = new WatchHub(options.machine.store, queueMicrotask, setImmediate)
+    if (this.#log) this.#log.onFull = () => this.#raiseNoSpace('the disk is full')
     options.machine.store.onUnpinned = () => { if (options.machine.store.needsScrub) void this.scrub() }
   }
 
@@ -101,6 +128,7 @@ export class Member {
   start(): void {
     this.machine.leases.startExpiring(this.#clock.monotonic())
     this.#armLeaseTimer()
+    this.#armV2Timer()
     this.#armProgressTimer()
     if (this.machine.store.needsScrub) void this.scrub()
   }
@@ -130,7 +158,7 @@ export class Member {
       return Promise.reject(error)
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, signal, resolve, reject, abandoned: false, index: 0 })
+      this.#queue.push({ request, signal, resolve, reject, abandoned: false, index: 0, askedMs: this.#clock.monotonic() })
       // What is asked in the same turn goes in the same write.
       this.#pumping ??= Promise.resolve().then(() => this.#pump())
     })
@@ -144,8 +172,15 @@ export class Member {
         this.#fillBatch(log)
         if (this.#inFlight.length === 0) continue
         const watchdog = this.#watchAbandoned()
+        const begunMs = this.#clock.monotonic()
         try {
           await log.flush()
+          this.metrics.fsync.observe((this.#clock.monotonic() - begunMs) / 1000)
+        } catch (error) {
+          if (!(error instanceof StorageError && error.reason === 'DiskFull')) throw error
+          for (const proposal of this.#inFlight) proposal.reject(etcdError('noSpace'))
+          this.#inFlight = []
+          continue
         } finally {
           watchdog[Symbol.dispose]()
         }
@@ -179,6 +214,7 @@ export class Member {
   #finish(proposal: Proposal): void {
     try {
       proposal.resolve(this.#apply(proposal.request, proposal.index))
+      this.metrics.observeRequest(requestTypes[proposal.request.type], (this.#clock.monotonic() - proposal.askedMs) / 1000)
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error
       proposal.reject(error)
@@ -189,6 +225,7 @@ export class Member {
     const result = this.machine.apply(request, this.#clock.monotonic(), index)
     if (request.type === 'compaction') void this.scrub()
     else if (request.type === 'leaseGrant') this.#armLeaseTimer()
+    else if (request.type === 'v2') this.#armV2Timer()
     return result
   }
 
@@ -235,14 +272,20 @@ export class Member {
 
   /** A put that would exceed the quota raises the NOSPACE alarm; from then on puts are refused until it is disarmed. */
   #checkQuota(request: LoggedRequest): void {
-    if (this.quotaBytes <= 0) return
     const adds = request.type === 'put' || request.type === 'leaseGrant' || (request.type === 'txn' && writes(request))
     if (!adds) return
     if (this.machine.hasAlarm('NOSPACE')) throw etcdError('noSpace')
-    if (this.machine.store.sizeInUseBytes < this.quotaBytes) return
-    this.#logger.warn('the store is full: alarm NOSPACE', { quotaBytes: this.quotaBytes })
-    this.propose({ type: 'alarm', action: 'ACTIVATE', memberId: this.memberId, alarm: 'NOSPACE' }, never).catch((error: unknown) => this.#logger.error('alarm not raised', error))
+    if (this.quotaBytes <= 0 || this.machine.store.sizeInUseBytes < this.quotaBytes) return
+    this.#raiseNoSpace('the store is full')
     throw etcdError('noSpace')
+  }
+
+  #raiseNoSpace(why: string): void {
+    if (this.#stopped || this.#raising || this.machine.hasAlarm('NOSPACE')) return
+    this.#raising = true
+    this.#logger.warn(`${why}: alarm NOSPACE`, { quotaBytes: this.quotaBytes })
+    this.propose({ type: 'alarm', action: 'ACTIVATE', memberId: this.memberId, alarm: 'NOSPACE' }, never)
+      .catch((error: unknown) => this.#logger.error('alarm not raised', error)).finally(() => { this.#raising = false })
   }
 
   // ---- leases ----
@@ -264,6 +307,16 @@ export class Member {
       })
     }
     this.#armLeaseTimer()
+  }
+
+  /** Removes v2 keys whose time is over, through the log, so that all members do it at the same index. */
+  #armV2Timer(): void {
+    const atMs = this.machine.v2.nextExpiryMs
+    this.#v2Timer?.[Symbol.dispose]()
+    if (atMs === undefined || this.#stopped) return
+    this.#v2Timer = this.#clock.setTimer(Math.max(0, atMs - this.#clock.now()), () => {
+      this.propose({ type: 'v2', request: { method: 'SYNC', timeMs: this.#clock.now() } }, never).catch((error: unknown) => this.#logger.error('expired v2 keys were not removed', error))
+    }, { keepAlive: false })
   }
 
   #armProgressTimer(): void {
@@ -290,6 +343,7 @@ export class Member {
     this.#leaseTimer?.timer[Symbol.dispose]()
     this.#leaseTimer = undefined
     this.#progressTimer?.[Symbol.dispose]()
+    this.#v2Timer?.[Symbol.dispose]()
   }
 
   /** Ends: refuses what waits, lets the write that is in flight finish, closes the watches. */

@@ -153,7 +153,7 @@ export async function startKubelet(options: KubeletOptions, signal: AbortSignal)
 
   const cache: RuntimeCache = new RuntimeCache({ runtime, clock, logger, disk, onChange: (uid) => { workers.poke(uid); probes.poke(uid) } })
   const statuses = new StatusManager({ client, clock, logger, apiPod: matching, signal: ended })
-  const volumes = new VolumeManager({ client, disk, mounter, clock, random, rootDir })
+  const volumes = new VolumeManager({ client, disk, mounter, clock, random, rootDir, onChange: (uid) => workers.poke(uid), signal: ended })
   const probes: ProbeManager = new ProbeManager({
     clock, events, logger, runtime, network, hostIp: options.nodeIps[0] ?? '127.0.0.1', observed: (uid) => cache.get(uid), signal: ended,
     onResult: (uid) => {

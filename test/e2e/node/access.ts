@@ -46,6 +46,17 @@ export function accessTests(world: () => NodeWorld): void {
         assert.match((await exec([own('exec'), '-c', 'nobody', '--', 'true'])).stderr, /container (name )?"?nobody"?/)
       })
 
+      test(`${name}: a terminal: its size, and its end`, async () => {
+        await world().createPod(own('terminal'), {})
+        await world().ready(own('terminal'))
+        const chosen = kubectls[client]
+        assert.ok(chosen)
+        const command = ['stty rows 33 cols 101;', chosen.program, ...chosen.args, 'exec', '-it', own('terminal'), '--', 'sh', '-c', '"tty; sleep 0.5; stty size; exit 5"'].join(' ')
+        const done = await run('script', ['-qec', command, '/dev/null'], { env: { KUBECONFIG: world().cluster.kubeconfig } })
+        assert.match(done.stdout, /\/dev\/pts\/\d+\r+\n\S*33 101\r+\n/, done.stdout)
+        assert.equal(done.code, 5)
+      })
+
       test(`${name}: attach sees what the container prints and writes to its input`, async () => {
         await world().createPod(own('attach'), { containers: [shell('main', 'while read line; do echo "got $line"; done; echo over; exit 0', { stdin: true, stdinOnce: true })], restartPolicy: 'Never' })
         await world().ready(own('attach'))
@@ -71,7 +82,7 @@ export function accessTests(world: () => NodeWorld): void {
       })
 
       test(`${name}: logs with --follow, --tail, --since-time, --timestamps and --previous`, async () => {
-        await world().createPod(own('logs'), { containers: [shell('main', 'for i in 1 2 3; do echo line $i; done; until [ -e /tmp/more ]; do sleep 0.1; done; echo line 4; echo error line >&2; until [ -e /tmp/die ]; do sleep 0.1; done; exit 1'), shell('other', `echo from other; ${idle}`)] })
+        await world().createPod(own('logs'), { containers: [shell('main', 'for i in 1 2 3; do echo line $i; done; until [ -e /tmp/more ]; do sleep 0.1; done; echo line 4; echo error line >&2; until [ -e /tmp/die ]; do sleep 0.1; done; sleep 0.5; exit 1'), shell('other', `echo from other; ${idle}`)] })
         await world().ready(own('logs'))
         const logs = async (...args: readonly string[]): Promise<string> => (await world().kubectl(['logs', own('logs'), '-c', 'main', ...args], { client })).stdout
         assert.equal(await logs(), 'line 1\nline 2\nline 3\n')
@@ -114,7 +125,7 @@ export function accessTests(world: () => NodeWorld): void {
       const containers = (await cri.runtime.listContainers({ filter: { podSandboxId: sandboxes[0]?.id ?? '' } }, signal)).containers ?? []
       const id = containers[0]?.id ?? ''
       assert.equal(container(pod)?.containerID, `k8ts://${id}`)
-      const done = await cri.runtime.execSync({ containerId: id, cmd: ['sh', '-c', 'echo hello; exit 3'], timeout: 5n }, signal)
+      const done = await cri.runtime.execSync({ containerId: id, cmd: ['sh', '-c', 'echo hello; exit 3'], timeout: 5 }, signal)
       assert.deepEqual([new TextDecoder().decode(done.stdout), done.exitCode], ['hello\n', 3])
       assert.ok((await cri.images.listImages({}, signal)).images?.some((i) => i.repoTags?.includes('k8ts.local/web:1')))
       assert.ok(((await cri.runtime.containerStats({ containerId: id }, signal)).stats?.memory?.workingSetBytes?.value ?? 0n) > 0n)

@@ -21,7 +21,7 @@ export function containerTests(world: () => NodeWorld): void {
           shell('sidecar', `echo sidecar >> /work/order; ${idle}`, { volumeMounts, restartPolicy: 'Always', startupProbe: { exec: { command: ['test', '-s', '/work/order'] }, periodSeconds: 1 } }),
           shell('second', 'echo second >> /work/order', { volumeMounts }),
         ],
-        containers: [shell('main', 'echo main >> /work/order; until [ -e /work/stop ]; do sleep 0.1; done; exit 0', { volumeMounts })],
+        containers: [shell('main', 'echo main >> /work/order; until [ -e /work/stop ]; do sleep 0.1; done; sleep 0.5; exit 0', { volumeMounts })],
       })
       const pod = await world().ready('order')
       assert.equal(await world().inPod('order', 'cat /work/order', 'main'), 'first\nsidecar\nsecond\nmain\n')

@@ -159,7 +159,6 @@ export function imageTests(world: () => NodeWorld): void {
       await world().podWhen('by-digest', 'over', isOver)
       assert.equal(await world().logs('by-digest'), 'made archive\npulled\n')
       await world().createPod('missing', { containers: [{ ...shell('main', ''), image: `${host}/team/missing:1`, command: ['/bin/busybox', 'sleep', '1000'] }] })
-      await world().podWhen('missing', 'ErrImagePull', (p) => container(p)?.state?.waiting?.reason === 'ErrImagePull')
       const backing = await world().podWhen('missing', 'ImagePullBackOff', (p) => container(p)?.state?.waiting?.reason === 'ImagePullBackOff')
       assert.match(container(backing)?.state?.waiting?.message ?? '', /Back-off pulling image ".*\/team\/missing:1"/)
       await world().eventWhen('missing', 'BackOff', /Back-off pulling image/)

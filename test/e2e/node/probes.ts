@@ -74,7 +74,7 @@ export function probeTests(world: () => NodeWorld): void {
       const { spec } = await world().createService('gated', { selector: { app: 'gated' }, ports: [{ port: 80, targetPort: 8080 }] })
       const isInService = async (): Promise<boolean> => {
         const { items } = await world().client.resource(endpointSlices).list(namespace, { labelSelector: 'kubernetes.io/service-name=gated' }, signal)
-        return items.some((slice) => slice.endpoints.some((e) => e.conditions?.ready === true))
+        return items.some((slice) => slice.endpoints?.some((e) => e.conditions?.ready === true))
       }
       const fetchIt = async (): Promise<number> => (await world().onNode('curl', ['-s', '-m', '2', '-o', '/dev/null', `http://${spec?.clusterIP}/healthz`])).code
       await world().podWhen('gated', 'running', (p) => p.status?.phase === 'Running')

@@ -85,7 +85,7 @@ export function recoveryTests(world: () => NodeWorld): void {
       await Promise.all(items.map((p) => world().deletePod(p.metadata.name, { gracePeriodSeconds: 0 })))
       let left: readonly string[] = []
       try {
-        await eventually('an empty node', async () => { left = (await world().podResources()).filter((r) => /veth|kubepods\/.*pod|conmon/.test(r)); return left.length === 0 ? true : undefined }, 20_000)
+        await eventually('an empty node', async () => { left = (await world().podResources()).filter((r) => /veth|kubepods\/.*pod|conmon|\/rootfs$|kubelet\/pods/.test(r)); return left.length === 0 ? true : undefined }, 20_000)
       } catch {
         assert.deepEqual(left, [])
       }
@@ -107,8 +107,9 @@ export function recoveryTests(world: () => NodeWorld): void {
       } catch {
         assert.deepEqual(last, before)
       }
-      const folders = ['kubelet/pods', 'log/pods', 'log/containers', 'containers/containers', 'containers/sandboxes'].flatMap((f) => { try { return readdirSync(join(world().nodeDir(), f)).map((name) => `${f}/${name}`) } catch { return [] } })
-      assert.deepEqual(folders, [])
+      const folders = ['kubelet/pods', 'log/pods', 'log/containers', 'containers/containers', 'containers/sandboxes']
+      const files = (): readonly string[] => folders.flatMap((f) => { try { return readdirSync(join(world().nodeDir(), f)).map((name) => `${f}/${name}`) } catch { return [] } })
+      await eventually('no files', async () => (files().length === 0 ? true : undefined), 10_000).catch(() => assert.deepEqual(files(), []))
     })
 
     test('two nodes: pods reach each other over nodes, and a Service from both; nothing stays', async () => {
@@ -140,6 +141,12 @@ export function recoveryTests(world: () => NodeWorld): void {
       await world().ready('last')
       assert.equal(await world().cluster.interrupt(), 0, world().cluster.output())
       assert.deepEqual(await leftovers(world().name, world().network), [])
+    })
+
+    test('the cluster started again has its pods again, counted as restarts', async () => {
+      await using again = await NodeWorld.start({ name: world().name, network: world().network, dataDir: world().dataDir })
+      await again.podWhen('last', 'running again', (p) => isReady(p) && restarts(p) >= 1, 30_000)
+      assert.equal(await again.inPod('last', 'echo alive', 'main'), 'alive\n')
     })
   })
 }

@@ -56,7 +56,7 @@ export function volumeTests(world: () => NodeWorld): void {
       assert.equal(await world().inPod('config', 'cat /config/a.txt; ls -L /config; cat /secret/deep/key; stat -L -c " %a" /secret/deep/key; ls /lacking; cat /one-file; grep -o "tmpfs /secret" /proc/mounts'), 'onea.txt\nb.txt\nhush 400\nbeetmpfs /secret\n')
       await world().client.resource(configMaps).patch(namespace, 'config', 'application/merge-patch+json', { data: { 'a.txt': 'two', 'b.txt': null, 'c.txt': 'new' } }, signal)
       await world().client.resource(secrets).patch(namespace, 'secret', 'application/merge-patch+json', { stringData: { key: 'changed' } }, signal)
-      await eventually('the update arrives', async () => ((await world().inPod('config', 'cat /config/a.txt; ls /config; cat /secret/deep/key')) === 'twoa.txt\nc.txt\nchanged' ? true : undefined), 95_000)
+      await eventually('the update arrives', async () => ((await world().inPod('config', 'cat /config/a.txt; ls /config; cat /secret/deep/key')) === 'twoa.txt\nc.txt\nchanged' ? true : undefined), 10_000)
     })
 
     test('a pod waits for a configMap that is not there yet', async () => {
@@ -120,7 +120,7 @@ export function volumeTests(world: () => NodeWorld): void {
       assert.equal(await world().inPod('downward', 'echo $NAME $UID $NODE $POD_IP $HOST_IP $ACCOUNT $LABEL $CPU; cat /v/labels; echo; cat /v/annotation; echo; cat /v/memory'),
         `downward ${pod.metadata.uid} node-1 ${pod.status?.podIP} ${world().nodeIp()} default downward 50\napp="downward"\nsaid\n32`)
       assert.equal((await world().kubectl(['label', 'pod', 'downward', 'fresh=yes'])).code, 0)
-      await eventually('the label arrives', async () => (/fresh="yes"/.test(await world().inPod('downward', 'cat /v/labels')) ? true : undefined), 95_000)
+      await eventually('the label arrives', async () => (/fresh="yes"/.test(await world().inPod('downward', 'cat /v/labels')) ? true : undefined), 10_000)
     })
 
     test('environment: values, expansion, keys, whole configMaps and secrets with prefixes, Services', async () => {

@@ -21,9 +21,11 @@ export interface NodeWorldOptions {
   readonly name: string
   readonly network: number
   readonly nodes?: number
+  /** Of a cluster that ran before; default a new one. */
+  readonly dataDir?: string
 }
 
-type Container = Draft<PodSpec>['containers'][number]
+type Container = NonNullable<Draft<PodSpec>['containers']>[number]
 export type SmallPodSpec = Omit<Draft<PodSpec>, 'containers'> & { readonly containers?: readonly Container[] }
 
 /** A container that runs a shell script; with `exec sleep` in it, signals end it at once. */
@@ -54,7 +56,7 @@ export class NodeWorld implements AsyncDisposable {
 
   static async start(options: NodeWorldOptions): Promise<NodeWorld> {
     mkdirSync('/tmp/k8ts-e2e', { recursive: true })
-    const dataDir = mkdtempSync(`/tmp/k8ts-e2e/${options.name}-`)
+    const dataDir = options.dataDir ?? mkdtempSync(`/tmp/k8ts-e2e/${options.name}-`)
     const cluster = await startRealCluster({ dataDir, name: options.name, network: options.network, args: [`--nodes=${options.nodes ?? 1}`] })
     return new NodeWorld(options, dataDir, cluster)
   }

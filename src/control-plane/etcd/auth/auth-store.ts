@@ -208,7 +208,7 @@ export class AuthStore {
     const role = this.#knownRole(name)
     const { key = noBytes, rangeEnd = noBytes, permType = 'READ' } = permission
     const others = (role.keyPermission ?? []).filter((other) => !isSameRange(other, key, rangeEnd))
-    const keyPermission = [...others, { permType, key: key.slice(), rangeEnd: rangeEnd.slice() }].sort((a, b) => byBytes(keyText(a.key ?? noBytes), keyText(b.key ?? noBytes)))
+    const keyPermission = [...others, { permType, key: Uint8Array.from(key), rangeEnd: Uint8Array.from(rangeEnd) }].sort((a, b) => byBytes(keyText(a.key ?? noBytes), keyText(b.key ?? noBytes)))
     this.#roles.set(name, { ...role, keyPermission })
     this.#committed()
   }

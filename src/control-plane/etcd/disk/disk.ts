@@ -28,7 +28,7 @@ export interface Disk {
   lock(folder: string): Promise<AsyncDisposable>
 }
 
-export type StorageErrorReason = 'CorruptLog' | 'CorruptSnapshot' | 'InUse' | 'WrongCluster' | 'WriteFailed'
+export type StorageErrorReason = 'CorruptLog' | 'CorruptSnapshot' | 'InUse' | 'WrongCluster' | 'WriteFailed' | 'DiskFull'
 
 /** The data folder can't be used; `reason` says why, the message where. */
 export class StorageError extends Error {

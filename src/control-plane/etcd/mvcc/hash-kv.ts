@@ -4,6 +4,7 @@ import { crc32c } from '../../../lib/etcd-api/crc32c.ts'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import type { MvccStore } from './mvcc-store.ts'
 import { writeKeyValue, writeRevision } from './revision-bytes.ts'
+import { sortByRevision } from './sort-in-pieces.ts'
 import type { StoredKeyValue } from './stored-key-value.ts'
 
 export interface KeyValueHash {
@@ -40,10 +41,10 @@ export async function hashKeyValues(store: MvccStore, wishedRevision: number, pa
   }
   // What a compaction leaves of keys that changed later counts only when no key lives; so the original has it.
   if (!anyLiving) kept.push(...superseded)
-  kept.sort((a, b) => a.modRevision - b.modRevision || a.subRevision - b.subRevision)
+  const ordered = await sortByRevision(kept, pause)
   let crc = crc32c(0, Uint8Array.of(0x6b, 0x65, 0x79)) // "key"
   const writer = new WireWriter(1024)
-  for (const [i, version] of kept.entries()) {
+  for (const [i, version] of ordered.entries()) {
     writer.reset()
     writeRevision(writer, version)
     writeKeyValue(writer, version)

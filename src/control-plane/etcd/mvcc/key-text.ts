@@ -3,8 +3,12 @@
 
 const piece = 4096
 
+/** What Node's byte arrays have beside the standard: the same text, several times as fast for long keys. */
+interface WithLatin1 { latin1Slice?(start: number, end: number): string }
+
 /** One character (0 to 255) per byte. */
-export function keyText(bytes: Uint8Array): string {
+export function keyText(bytes: Uint8Array & WithLatin1): string {
+  if (bytes.length > 16 && bytes.latin1Slice) return bytes.latin1Slice(0, bytes.length)
   if (bytes.length <= piece) return String.fromCharCode.apply(null, bytes as unknown as number[]) // cast: apply takes anything array-like
   let text = ''
   for (let i = 0; i < bytes.length; i += piece) text += String.fromCharCode.apply(null, bytes.subarray(i, i + piece) as unknown as number[]) // cast: as above

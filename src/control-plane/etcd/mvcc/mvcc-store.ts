@@ -38,6 +38,8 @@ export class MvccStore {
   /** Everything up to here has been compacted in fact, not only in name. */
   #scrubbed = 0
   #changes: StoredKeyValue[] = []
+  /** How often what was done, and the bytes of all values put. */
+  readonly operations = { puts: 0, deletes: 0, commits: 0, putBytes: 0 }
   /** Called when the last pin is gone: scrubbing can go on. */
   onUnpinned: (() => void) | undefined
   /** While someone walks all versions (a snapshot, a hash) nothing is scrubbed. */
@@ -122,6 +124,8 @@ export class MvccStore {
     if (lives && before.lease !== 0n && before.lease !== lease) this.#leases.detach(before.lease, text)
     if (lease !== 0n) this.#leases.attach(lease, text)
     this.#changes.push(version)
+    this.operations.puts++
+    this.operations.putBytes += value.length
   }
 
   /** Deletes the living keys of `range`; returns what they were. */
@@ -134,6 +138,7 @@ export class MvccStore {
       if (victim.lease !== 0n) this.#leases.detach(victim.lease, record.text)
       this.#changes.push(record.newest!) // cast: pushed above
     }
+    this.operations.deletes += victims.length
     return victims
   }
 
@@ -142,6 +147,7 @@ export class MvccStore {
     const changes = this.#changes
     if (changes.length === 0) return changes
     this.#changes = []
+    this.operations.commits++
     this.#revision++
     this.#history.push(changes)
     return changes

@@ -2,7 +2,8 @@
 //
 // Pages of 4 KiB: two copies of the meta page, the pages of each bucket's B+tree (leaves first, then the branches above them), the free list,
 // and the leaf that names the buckets. Everything is written once, in key order. Upstream: go.etcd.io/bbolt
-const pageBytes = 4096
+export const boltPageBytes = 4096
+const pageBytes = boltPageBytes
 const pageHeadBytes = 16
 const elementBytes = 16
 const flags = { branch: 0x01, leaf: 0x02, meta: 0x04, freeList: 0x10 } as const
@@ -11,11 +12,34 @@ const bucketElement = 0x01
 interface Element { readonly key: Uint8Array; readonly value: Uint8Array; readonly isBucket?: true }
 interface Child { readonly key: Uint8Array; readonly page: number }
 
+/** What has to be known before the first page can be written. */
+export interface BoltLayout {
+  readonly root: number
+  readonly freeList: number
+  readonly pages: number
+}
+
+/**
+ * Written twice: without a layout it only counts pages, and `finish` gives the layout; with it, `take` gives the file piece by piece, and the
+ * same buckets with the same contents have to be added again.
+ */
 export class BoltFile {
-  /** From page 2 on; a piece may be several pages. */
-  readonly #pieces: Buffer[] = []
+  readonly #layout: BoltLayout | undefined
+  #pieces: Buffer[] = []
   #nextPage = 2
   readonly #buckets: Element[] = []
+
+  constructor(layout?: BoltLayout) {
+    this.#layout = layout
+    if (layout) this.#pieces.push(this.#meta(0, layout), this.#meta(1, layout))
+  }
+
+  /** What has been written since the last call. */
+  take(): readonly Buffer[] {
+    const pieces = this.#pieces
+    this.#pieces = []
+    return pieces
+  }
 
   /** Starts a bucket; its keys have to be added in order, and the buckets themselves in the order of their names. */
   bucket(name: string): BoltBucket {
@@ -27,6 +51,7 @@ export class BoltFile {
   #leaf(elements: readonly Element[]): number {
     const size = pageHeadBytes + elements.reduce((sum, { key, value }) => sum + elementBytes + key.length + value.length, 0)
     const { page, bytes } = this.#allocate(size, flags.leaf, elements.length)
+    if (!bytes) return page
     let at = pageHeadBytes + elements.length * elementBytes
     elements.forEach(({ key, value, isBucket }, i) => {
       const head = pageHeadBytes + i * elementBytes
@@ -44,6 +69,7 @@ export class BoltFile {
   #branch(children: readonly Child[]): number {
     const size = pageHeadBytes + children.reduce((sum, { key }) => sum + elementBytes + key.length, 0)
     const { page, bytes } = this.#allocate(size, flags.branch, children.length)
+    if (!bytes) return page
     let at = pageHeadBytes + children.length * elementBytes
     children.forEach((child, i) => {
       const head = pageHeadBytes + i * elementBytes
@@ -56,24 +82,24 @@ export class BoltFile {
     return page
   }
 
-  #allocate(size: number, flag: number, count: number): { readonly page: number; readonly bytes: Buffer } {
+  #allocate(size: number, flag: number, count: number): { readonly page: number; readonly bytes: Buffer | undefined } {
     const pages = Math.ceil(size / pageBytes)
-    const bytes = Buffer.alloc(pages * pageBytes)
     const page = this.#nextPage
+    this.#nextPage += pages
+    if (!this.#layout) return { page, bytes: undefined }
+    const bytes = Buffer.alloc(pages * pageBytes)
     writePageHead(bytes, page, flag, count, pages - 1)
     this.#pieces.push(bytes)
-    this.#nextPage += pages
     return { page, bytes }
   }
 
-  /** The file's pieces, in order. */
-  finish(): readonly Buffer[] {
+  finish(): BoltLayout {
     const freeList = this.#allocate(pageHeadBytes, flags.freeList, 0).page
     const root = this.#leaf(this.#buckets)
-    return [this.#meta(0, root, freeList), this.#meta(1, root, freeList), ...this.#pieces]
+    return { root, freeList, pages: this.#nextPage }
   }
 
-  #meta(id: 0 | 1, root: number, freeList: number): Buffer {
+  #meta(id: 0 | 1, { root, freeList, pages }: BoltLayout): Buffer {
     const bytes = Buffer.alloc(pageBytes)
     writePageHead(bytes, id, flags.meta, 0, 0)
     const at = pageHeadBytes
@@ -82,7 +108,7 @@ export class BoltFile {
     bytes.writeUInt32LE(pageBytes, at + 8)
     bytes.writeBigUInt64LE(BigInt(root), at + 16)
     bytes.writeBigUInt64LE(BigInt(freeList), at + 32)
-    bytes.writeBigUInt64LE(BigInt(this.#nextPage), at + 40)
+    bytes.writeBigUInt64LE(BigInt(pages), at + 40)
     bytes.writeBigUInt64LE(BigInt(id), at + 48)
     bytes.writeBigUInt64LE(fnv64a(bytes.subarray(at, at + 56)), at + 56)
     return bytes

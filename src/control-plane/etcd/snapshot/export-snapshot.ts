@@ -1,4 +1,5 @@
-// The whole state as the database file of the original, for `etcdctl snapshot save`. Built in memory, in pieces that yield.
+// The whole state as the database file of the original, for `etcdctl snapshot save`: made and given away piece by piece, so that it never is
+// in memory as a whole.
 // Upstream: etcd/server/storage/schema
 import { encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
@@ -8,12 +9,16 @@ import { writeKeyValue, writeRevision } from '../mvcc/revision-bytes.ts'
 import type { StoredKeyValue } from '../mvcc/stored-key-value.ts'
 import { etcdClusterVersion, etcdStorageVersion } from '../version.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
-import { BoltFile } from './bolt-file.ts'
+import type { AuthImage } from '../auth/auth-store.ts'
+import { sortByRevision } from '../mvcc/sort-in-pieces.ts'
+import type { AlarmMember } from '../state-machine.ts'
+import { BoltFile, boltPageBytes } from './bolt-file.ts'
 
 const keysPerPiece = 500
 const versionsPerPiece = 500
 
-export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buffer[]> {
+/** The file's pieces in order, of the state at the first call. */
+export async function* exportSnapshot(etcd: EtcdInternals): AsyncGenerator<{ readonly piece: Buffer; readonly remainingBytes: number }> {
   const { member } = etcd
   const { store, leases } = member.machine
   // What has to be of one moment, before the first pause.
@@ -32,9 +37,40 @@ export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buff
     more = after !== undefined
     await yieldToLoop()
   }
-  versions.sort((a, b) => a.modRevision - b.modRevision || a.subRevision - b.subRevision)
+  const ordered = await sortByRevision(versions, yieldToLoop)
+  const image: Image = { ordered, alarms, auth, leaseImage, compactedRevision, appliedIndex, term }
 
-  const file = new BoltFile()
+  const measured = new BoltFile()
+  for await (const _ of addBuckets(measured, image)) void _
+  const layout = measured.finish()
+  const file = new BoltFile(layout)
+  let remainingBytes = layout.pages * boltPageBytes
+  const taken = function* (): Generator<{ readonly piece: Buffer; readonly remainingBytes: number }> {
+    for (const piece of file.take()) {
+      remainingBytes -= piece.length
+      yield { piece, remainingBytes }
+    }
+  }
+  for await (const _ of addBuckets(file, image)) {
+    void _
+    yield* taken()
+  }
+  file.finish()
+  yield* taken()
+}
+
+interface Image {
+  readonly ordered: readonly StoredKeyValue[]
+  readonly alarms: readonly AlarmMember[]
+  readonly auth: AuthImage
+  readonly leaseImage: readonly { readonly id: bigint; readonly ttlSeconds: number }[]
+  readonly compactedRevision: number
+  readonly appliedIndex: number
+  readonly term: number
+}
+
+/** Adds everything, in the order that the file has; yields between pieces. */
+async function* addBuckets(file: BoltFile, { ordered, alarms, auth, leaseImage, compactedRevision, appliedIndex, term }: Image): AsyncGenerator<undefined> {
   const small = (name: string, entries: readonly (readonly [key: string | Buffer, value: string | Buffer])[]): void => {
     const bucket = file.bucket(name)
     for (const [key, value] of entries) bucket.put(Buffer.from(key), Buffer.from(value))
@@ -48,9 +84,11 @@ export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buff
   small('authUsers', auth.users.map((user) => [Buffer.from(user.name ?? ''), message('StoredUser', user)] as const))
   small('cluster', [['clusterVersion', etcdClusterVersion]])
   const keys = file.bucket('key')
-  for (const [i, version] of versions.entries()) {
+  for (const [i, version] of ordered.entries()) {
     keys.put(bytesOf((w) => writeRevision(w, version)), bytesOf((w) => writeKeyValue(w, version)))
-    if (i % versionsPerPiece === versionsPerPiece - 1) await yieldToLoop()
+    if (i % versionsPerPiece !== versionsPerPiece - 1) continue
+    await yieldToLoop()
+    yield undefined
   }
   keys.finish()
   small('lease', leaseImage.map(({ id, ttlSeconds }) => [bigEndian(id), Buffer.from(bytesOf((w) => { w.tag(1, 0); w.bigVarint(id); w.tag(2, 0); w.varint(ttlSeconds) }))] as const))
@@ -63,7 +101,6 @@ export async function exportSnapshot(etcd: EtcdInternals): Promise<readonly Buff
     ...(compactedRevision > 0 ? [['finishedCompactRev', compaction], ['scheduledCompactRev', compaction]] as const : []),
     ['storageVersion', etcdStorageVersion], ['term', bigEndian(BigInt(term))],
   ])
-  return file.finish()
 }
 
 function bytesOf(write: (writer: WireWriter) => void): Uint8Array {

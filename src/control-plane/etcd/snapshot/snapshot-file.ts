@@ -47,7 +47,7 @@ export async function writeSnapshot(disk: Disk, folder: string, machine: StateMa
   await disk.makeFolder(folder)
   const name = nameOf(mark)
   const temporary = join(folder, `${name}.tmp`)
-  {
+  try {
     await using file = await disk.open(temporary, 'create')
     const writer = new BlockWriter(file)
     await writer.start()
@@ -96,6 +96,10 @@ export async function writeSnapshot(disk: Disk, folder: string, machine: StateMa
     }
     await writer.block(blocks.end, (w) => w.varint(count))
     await file.sync()
+  } catch (error) {
+    // On a full disk the piece that was written would only be in the way.
+    await disk.remove(temporary)
+    throw error
   }
   await disk.rename(temporary, join(folder, name))
   await disk.syncFolder(folder)

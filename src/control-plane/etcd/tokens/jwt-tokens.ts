@@ -2,7 +2,7 @@
 // Upstream: etcd/server/auth/jwt.go
 import { createHmac, createPrivateKey, createPublicKey, sign, timingSafeEqual, verify, constants, type KeyObject } from 'node:crypto'
 import type { Clock } from '../../../lib/base/clock.ts'
-import { isJsonObject, type JsonValue } from '../../../lib/base/json.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../../lib/base/json.ts'
 import { parseGoDuration } from '../../../lib/component-base/flags.ts'
 import type { Caller } from '../auth/caller.ts'
 import type { TokenProvider } from './token-provider.ts'
@@ -106,7 +106,7 @@ function keyOptions(family: SignMethod['family']): object {
 
 function part(value: object): string { return Buffer.from(JSON.stringify(value)).toString('base64url') }
 
-function parse(text: string): { readonly [name: string]: JsonValue } | undefined {
+function parse(text: string): JsonObject | undefined {
   try {
     const value = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as JsonValue // cast: JSON.parse gives JSON
     return isJsonObject(value) ? value : undefined

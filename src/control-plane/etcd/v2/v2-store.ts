@@ -29,6 +29,7 @@ export class V2Store {
   /** Nodes that will expire. */
   readonly #mortal = new Set<TreeNode>()
   readonly watchers = new V2Watchers()
+  readonly #stats = new Map<string, number>(['gets', 'sets', 'delete', 'update', 'create', 'compareAndSwap', 'compareAndDelete'].flatMap((name) => [[`${name}Success`, 0], [`${name}Fail`, 0]]))
 
   get index(): number { return this.#index }
   get isEmpty(): boolean { return this.#index === 0 }
@@ -39,7 +40,22 @@ export class V2Store {
     return next
   }
 
+  /** Counts since the process began, under the original's names. */
+  get stats(): { readonly [name: string]: number } { return Object.fromEntries(this.#stats) }
+
+  #count(request: V2Request, succeeded: boolean): void {
+    const names = { QGET: 'gets', POST: 'create', PUT: request.prevExist === 'no' ? 'create' : request.prevIndex || request.prevValue ? 'compareAndSwap' : request.prevExist === 'yes' ? 'update' : 'sets', DELETE: request.prevIndex || request.prevValue ? 'compareAndDelete' : 'delete', SYNC: 'expire' }
+    const name = `${names[request.method]}${succeeded ? 'Success' : 'Fail'}`
+    this.#stats.set(name, (this.#stats.get(name) ?? 0) + 1)
+  }
+
   apply(request: V2Request): V2Result {
+    const result = this.#apply(request)
+    this.#count(request, 'event' in result)
+    return result
+  }
+
+  #apply(request: V2Request): V2Result {
     try {
       const event = this.#dispatch(request)
       return { event, index: this.#index }

@@ -18,11 +18,10 @@ const readyz: { readonly [name: string]: Check } = { data_corruption: noCorrupti
 export function answerHttp(etcd: EtcdInternals, counts: RpcCounts, request: PlainRequest): PlainResponse {
   const url = new URL(request.path, 'http://etcd')
   const path = url.pathname
-  if (path === '/health' && request.method !== 'GET' && request.method !== 'HEAD') return notAllowed
-  if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed
+  if (request.method !== 'GET' && request.method !== 'HEAD') return ['/version', '/health', '/metrics'].includes(path) ? notAllowed : notFound
   switch (path) {
     case '/version': return { status: 200, headers: json, body: JSON.stringify({ etcdserver: etcdVersion, etcdcluster: etcdClusterVersion, storage: etcdStorageVersion }) }
-    case '/health': return health(etcd, new Set(url.searchParams.getAll('exclude')))
+    case '/health': return health(etcd, counts, new Set(url.searchParams.getAll('exclude')))
     case '/metrics': return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body: formatMetrics(etcd, counts) }
     default:
   }
@@ -32,15 +31,18 @@ export function answerHttp(etcd: EtcdInternals, counts: RpcCounts, request: Plai
     const check = checks[name]
     if (check) return runChecks(etcd, { [name]: check }, new Set(), url.searchParams.has('verbose'))
   }
-  return { status: 404, headers: text, body: '404 page not found\n' }
+  return notFound
 }
 
+const notFound: PlainResponse = { status: 404, headers: text, body: '404 page not found\n' }
 const notAllowed: PlainResponse = { status: 405, headers: { ...text, allow: 'GET' }, body: 'Method Not Allowed\n' }
 
-function health(etcd: EtcdInternals, excluded: ReadonlySet<string>): PlainResponse {
+function health(etcd: EtcdInternals, counts: RpcCounts, excluded: ReadonlySet<string>): PlainResponse {
   const alarm = etcd.member.machine.alarms.find((raised) => !excluded.has(raised.alarm))
   const failed = serving(etcd)
   const reason = alarm ? `ALARM ${alarm.alarm}` : failed ? `RANGE ERROR:${failed}` : ''
+  if (reason === '') counts.healthSuccess++
+  else counts.healthFailures++
   if (reason === '') return { status: 200, headers: json, body: '{"health":"true","reason":""}' }
   return { status: 503, headers: text, body: `${JSON.stringify({ health: 'false', reason })}\n` }
 }

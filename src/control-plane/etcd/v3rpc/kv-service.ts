@@ -9,7 +9,7 @@ import type { EtcdInternals } from '../embedded.ts'
 import { checkTxnRequest } from '../auth/check-request.ts'
 import { checkDeleteRange, checkPut, checkRange } from '../mvcc/request-checks.ts'
 import { isReadOnly } from '../mvcc/transaction.ts'
-import { callerOf, loggedCaller, type Peer } from './access.ts'
+import { callerOf, loggedCaller, requireAdmin, type Peer } from './access.ts'
 import { headerOf, toStatus } from './response-header.ts'
 
 /** Key-values per message of a streamed range. */
@@ -59,7 +59,8 @@ export function kvImplementation(etcd: EtcdInternals): object {
       const response = await client.txn({ ...asked, ...loggedCaller(etcd, peer) }, signal)
       return txnResponseToWire(response, headerOf(etcd, response.revision))
     },
-    compact: async (request: CompactionRequest, signal: AbortSignal): Promise<CompactionResponse> => {
+    compact: async (request: CompactionRequest, signal: AbortSignal, peer: Peer): Promise<CompactionResponse> => {
+      requireAdmin(etcd, peer)
       await client.compact(request.revision ?? 0, signal, { physical: request.physical ?? false })
       return { header: headerOf(etcd) }
     },

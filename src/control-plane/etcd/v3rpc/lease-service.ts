@@ -14,7 +14,8 @@ export function leaseImplementation(etcd: EtcdInternals): object {
   const { client } = etcd
   const { auth, leases } = etcd.member.machine
   return {
-    leaseGrant: async (request: LeaseGrantRequest, signal: AbortSignal): Promise<LeaseGrantResponse> => {
+    leaseGrant: async (request: LeaseGrantRequest, signal: AbortSignal, peer: Peer): Promise<LeaseGrantResponse> => {
+      requireUser(etcd, peer)
       const { id, ttlSeconds } = await client.leaseGrant(request.TTL ?? 0, signal, request.ID ?? 0n)
       return { header: headerOf(etcd), ID: id, TTL: ttlSeconds }
     },

@@ -44,7 +44,7 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
       requireAdmin(etcd, peer)
       await member.scrub()
       while (!signal.aborted && machine.store.scrub(1000, reclaimBytes)) await yieldToLoop()
-      return { header: headerOf(etcd) }
+      return {}
     },
     hash: async (_: object, _signal: AbortSignal, peer: Peer): Promise<HashResponse> => {
       requireAdmin(etcd, peer)
@@ -53,8 +53,7 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
     hashKV: async (request: HashKVRequest, _: AbortSignal, peer: Peer): Promise<HashKVResponse> => {
       requireAdmin(etcd, peer)
       const { hash, compactRevision, revision } = await hashKeyValues(machine.store, request.revision ?? 0, yieldToLoop)
-      // Without a compaction the original says -1.
-      return { header: headerOf(etcd), hash, compactRevision: compactRevision || -1, hashRevision: revision }
+      return { header: headerOf(etcd), hash, compactRevision, hashRevision: revision }
     },
     snapshot: async function* (_: object, signal: AbortSignal, peer: Peer): AsyncGenerator<SnapshotResponse> {
       try {
@@ -62,16 +61,13 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
       } catch (error) {
         throw toStatus(error)
       }
-      const pieces = await exportSnapshot(etcd)
       const digest = createHash('sha256')
-      let remaining = pieces.reduce((sum, piece) => sum + piece.length, 0)
-      for (const piece of pieces) {
+      for await (const { piece, remainingBytes } of exportSnapshot(etcd)) {
         for (let at = 0; at < piece.length; at += snapshotBlobBytes) {
           signal.throwIfAborted()
           const blob = piece.subarray(at, at + snapshotBlobBytes)
           digest.update(blob)
-          remaining -= blob.length
-          yield { header: headerOf(etcd), remainingBytes: remaining, blob, version: etcdStorageVersion }
+          yield { header: headerOf(etcd), remainingBytes: remainingBytes + piece.length - Math.min(piece.length, at + snapshotBlobBytes), blob, version: etcdStorageVersion }
         }
       }
       // The checksum comes last; readers know by the size that it is there.

@@ -5,13 +5,14 @@
 import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { etcdError, EtcdError, grpcCodeOf } from '../../../lib/etcd-api/etcd-error.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
-import type { WatchCreateRequest, WatchRequest, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
+import type { ResponseHeader, WatchCreateRequest, WatchRequest, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdEvent } from '../../../lib/etcd-api/operations.ts'
 import type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from '../../../lib/net/grpc/grpc-server.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import { compareBytes } from '../mvcc/range.ts'
 import type { HubWatch } from '../mvcc/watch-hub.ts'
 import { callerOf } from './access.ts'
+import { encodeEvents, encodeWatchHead } from './kv-codecs.ts'
 import { headerOf } from './response-header.ts'
 
 const pauseAboveBytes = 2 * 1024 * 1024
@@ -20,7 +21,20 @@ const defaultFragmentBytes = 1.5 * 1024 * 1024
 const noWatch = -1
 
 export function watchHandler(etcd: EtcdInternals, fragmentBytes: number = defaultFragmentBytes): GrpcHandler {
-  return { stream: (call) => new WatchStream(etcd, call, fragmentBytes) }
+  const shared = new SharedEvents()
+  return { stream: (call) => new WatchStream(etcd, call, fragmentBytes, shared) }
+}
+
+/** The bytes of the events that were sent last: all watches of one range get the same ones, one after the other. */
+class SharedEvents {
+  #events: readonly EtcdEvent[] | undefined
+  #bytes: Uint8Array | undefined
+
+  bytesOf(events: readonly EtcdEvent[]): Uint8Array {
+    if (this.#events === events && this.#bytes) return this.#bytes
+    this.#events = events
+    return (this.#bytes = encodeEvents(events))
+  }
 }
 
 interface StreamWatch {
@@ -34,14 +48,16 @@ class WatchStream implements GrpcStreamSink {
   readonly #etcd: EtcdInternals
   readonly #call: GrpcServerCall
   readonly #fragmentBytes: number
+  readonly #shared: SharedEvents
   readonly #watches = new Map<number, StreamWatch>()
   #nextId = 0
   #paused = false
 
-  constructor(etcd: EtcdInternals, call: GrpcServerCall, fragmentBytes: number) {
+  constructor(etcd: EtcdInternals, call: GrpcServerCall, fragmentBytes: number, shared: SharedEvents) {
     this.#etcd = etcd
     this.#call = call
     this.#fragmentBytes = fragmentBytes
+    this.#shared = shared
     call.signal.addEventListener('abort', () => this.#closeAll(), { once: true })
     call.onDrain = () => this.#goOn()
   }
@@ -60,6 +76,18 @@ class WatchStream implements GrpcStreamSink {
 
   #send(response: WatchResponse): void {
     this.#call.send(encodeProto3(etcdTable, 'WatchResponse', response))
+    this.#pauseWhenFull()
+  }
+
+  #sendEvents(header: ResponseHeader, id: number, events: readonly EtcdEvent[], fragment: boolean): void {
+    const head = encodeWatchHead(header, id, fragment)
+    const bytes = this.#shared.bytesOf(events)
+    if (this.#call.sendParts) this.#call.sendParts(head, bytes)
+    else this.#call.send(Buffer.concat([head, bytes]))
+    this.#pauseWhenFull()
+  }
+
+  #pauseWhenFull(): void {
     if (this.#paused || this.#call.queuedBytes <= pauseAboveBytes) return
     this.#paused = true
     for (const { watch } of this.#watches.values()) watch.pause()
@@ -120,20 +148,20 @@ class WatchStream implements GrpcStreamSink {
 
   #events(id: number, events: readonly EtcdEvent[], revision: number, fragment: boolean): void {
     const header = headerOf(this.#etcd, revision)
-    if (!fragment) { this.#send({ header, watchId: id, events }); return }
+    if (!fragment) { this.#sendEvents(header, id, events, false); return }
     let piece: EtcdEvent[] = []
     let bytes = 0
     for (const event of events) {
       const size = 64 + event.kv.key.length + event.kv.value.length + (event.prevKv ? event.prevKv.key.length + event.prevKv.value.length : 0)
       if (piece.length > 0 && bytes + size > this.#fragmentBytes) {
-        this.#send({ header, watchId: id, events: piece, fragment: true })
+        this.#sendEvents(header, id, piece, true)
         piece = []
         bytes = 0
       }
       piece.push(event)
       bytes += size
     }
-    this.#send({ header, watchId: id, events: piece })
+    this.#sendEvents(header, id, piece, false)
   }
 
   #cancel(id: number): void {

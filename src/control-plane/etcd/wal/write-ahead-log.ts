@@ -8,7 +8,7 @@ import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import { describeError, type Logger } from '../../../lib/component-base/log.ts'
 import { StorageError, type Disk, type DiskFile } from '../disk/disk.ts'
 import type { EntryLog } from '../member.ts'
-import type { LoggedRequest } from '../state-machine.ts'
+import { writes, type LoggedRequest } from '../state-machine.ts'
 import { entryTypes, readEntry, readHardState, readIdentity, readSnapshotMark, writeEntry, writeHardState, writeIdentity, writeSnapshotMark, type Entry, type HardState, type Identity, type SnapshotMark } from './raft-messages.ts'
 import { writeRequest } from './request-codec.ts'
 import { scanSegment, type SegmentEnd } from './segment-scan.ts'
@@ -64,6 +64,14 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
   #entriesSinceSnapshot: number
   #bytesSinceSnapshot = 0
   #closed = false
+  /** The disk has no room for more than what is zeroed already. */
+  #full = false
+  /** How many reserves the next write must leave: an alarm none, a deletion one, whatever adds something two. */
+  #reserves = 0
+  /** What to go back to when the next write finds no room. */
+  #durable: { readonly crc: number; readonly lastIndex: number; readonly entriesSinceSnapshot: number }
+  /** Told when the disk is found full; what is zeroed ahead still takes an alarm and some deletions. */
+  onFull: (() => void) | undefined
 
   private constructor(options: WalOptions, opened: OpenedLog) {
     this.identity = opened.identity
@@ -82,6 +90,7 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
     this.#lastIndex = opened.lastIndex
     this.#durableIndex = opened.lastIndex
     this.#entriesSinceSnapshot = opened.lastIndex - options.snapshot.index
+    this.#durable = { crc: opened.crc, lastIndex: opened.lastIndex, entriesSinceSnapshot: this.#entriesSinceSnapshot }
   }
 
   /** Opens or creates the log, hands what it holds to `replay`, and begins a new term. @throws StorageError */
@@ -122,6 +131,7 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
 
   add(request: LoggedRequest): number {
     const before = this.#records.length
+    this.#reserves = Math.max(this.#reserves, reservesLeftBy(request))
     this.#requestWriter.reset()
     writeRequest(this.#requestWriter, this.#lastIndex + 1, request)
     this.#addEntry(entryTypes.normal, this.#requestWriter.finish())
@@ -152,8 +162,7 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
     this.#state = { ...this.#state, commit: this.#durableIndex }
     this.#addState()
     const { bytes, length } = this.#records
-    // A write that has caught up with the zeroing waits, or the zeros could land on it.
-    if (this.#zeroing && this.#position + length > this.#zeroedTo) await this.#zeroing
+    await this.#makeRoom(length)
     try {
       await this.#file.write(bytes, this.#position)
     } catch (error) {
@@ -163,11 +172,37 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
     this.#position += length
     this.#bytesSinceSnapshot += length
     this.#durableIndex = this.#lastIndex
+    this.#durable = { crc: this.#records.crc, lastIndex: this.#lastIndex, entriesSinceSnapshot: this.#entriesSinceSnapshot }
+    this.#reserves = 0
     if (mark) {
       this.#releaseSegments(mark.index)
       if (this.#mark === mark) this.#mark = undefined
     }
   }
+
+  /**
+   * Waits until what is zeroed ahead holds the next write and the reserve. A write that has caught up with the zeroing must wait anyway, or
+   * the zeros could land on it. @throws StorageError DiskFull, and then the write is forgotten as if it had never been asked for
+   */
+  async #makeRoom(length: number): Promise<void> {
+    const wanted = this.#position + length + this.#reserves * this.#reserveBytes
+    if (wanted <= this.#zeroedTo) return
+    await this.#zeroing
+    if (wanted > this.#zeroedTo) {
+      this.#startZeroing(wanted)
+      await this.#zeroing
+    }
+    if (wanted <= this.#zeroedTo || !this.#full) return
+    this.#records.clear()
+    this.#records.crc = this.#durable.crc
+    this.#lastIndex = this.#durable.lastIndex
+    this.#entriesSinceSnapshot = this.#durable.entriesSinceSnapshot
+    this.#reserves = 0
+    throw new StorageError('DiskFull', 'the disk is full')
+  }
+
+  /** Kept so that on a full disk something can still be deleted, and that the disk is full can be said. */
+  get #reserveBytes(): number { return Math.min(128 * 1024, this.#zeroedBytes / 8) }
 
   afterApply(): Promise<void> | undefined {
     this.#planZeroing()
@@ -186,6 +221,8 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
   async #cut(): Promise<void> {
     await this.#zeroing
     const segment = segmentOf(this.#segments.length === 0 ? 0 : this.#segments[this.#segments.length - 1]!.sequence + 1, this.#lastIndex + 1) // cast: not empty
+    const { crc } = this.#records
+    const state = this.#state
     this.#state = { ...this.#state, commit: this.#durableIndex }
     writeHead(this.#records, this.#messageWriter, this.identity)
     this.#addState()
@@ -196,12 +233,25 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
       await this.#file[Symbol.asyncDispose]()
       this.#file = file
     } catch (error) {
-      throw new StorageError('WriteFailed', `starting a log segment failed: ${describeError(error)}`, { cause: error })
+      if (!isDiskFull(error)) throw new StorageError('WriteFailed', `starting a log segment failed: ${describeError(error)}`, { cause: error })
+      // Then this segment becomes longer than the others.
+      this.#records.crc = crc
+      this.#state = state
+      await this.#disk.remove(join(this.#folder, `${segment.name}.tmp`))
+      this.#foundFull()
+      return
     }
     this.#segments.push(segment)
     this.#position = head.length
     this.#zeroedTo = Math.max(this.#zeroedBytes, head.length)
+    this.#durable = { ...this.#durable, crc: this.#records.crc }
     this.#planZeroing()
+  }
+
+  #foundFull(): void {
+    if (!this.#full) this.#logger.warn('the disk is full')
+    this.#full = true
+    this.onFull?.()
   }
 
   #releaseSegments(index: number): void {
@@ -212,30 +262,41 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
     for (const segment of dead) this.#disk.remove(join(this.#folder, segment.name)).catch((error: unknown) => this.#logger.error('an old log segment was not removed', error, { segment: segment.name }))
   }
 
-  /** Keeps some zeroed bytes ahead of the writing position, in the background. A write that overtakes them only takes longer. */
+  /** Keeps some zeroed bytes ahead of the writing position, in the background. */
   #planZeroing(): void {
-    if (this.#zeroing || this.#closed || this.#zeroedTo - this.#position > this.#zeroedBytes / 2 || this.#zeroedTo >= this.#segmentBytes) return
-    // Called between two writes, so nothing is in flight behind `from`; writes that come there wait.
-    const from = Math.max(this.#zeroedTo, this.#position)
-    this.#zeroedTo = from
-    const segment = this.#segments[this.#segments.length - 1]! // cast: an open log has a segment
-    this.#zeroing = this.#zero(join(this.#folder, segment.name), from).then(
-      (to) => { this.#zeroedTo = to },
-      (error: unknown) => this.#logger.error('zeroing the log ahead failed', error),
-    ).finally(() => { this.#zeroing = undefined })
+    // A segment ends a little behind its length, so that a disk that is full then still has room for the alarm.
+    if (this.#closed || this.#zeroedTo - this.#position > this.#zeroedBytes / 2 || this.#zeroedTo >= this.#segmentBytes + this.#zeroedBytes) return
+    this.#startZeroing(0)
   }
 
-  async #zero(path: string, from: number): Promise<number> {
+  /** Called between two writes, so nothing is in flight behind what is zeroed; writes that come there wait. */
+  #startZeroing(atLeast: number): void {
+    if (this.#zeroing) return
+    const from = Math.max(this.#zeroedTo, this.#position)
+    this.#zeroedTo = from
+    const to = Math.max(atLeast, Math.min(from + 4 * this.#zeroedBytes, Math.max(this.#segmentBytes + this.#zeroedBytes, from)))
+    const segment = this.#segments[this.#segments.length - 1]! // cast: an open log has a segment
+    this.#zeroing = this.#zero(join(this.#folder, segment.name), from, to).catch((error: unknown) => this.#logger.error('zeroing the log ahead failed', error)).finally(() => { this.#zeroing = undefined })
+  }
+
+  async #zero(path: string, from: number, to: number): Promise<void> {
     await using file = await this.#disk.open(path, 'update')
-    const to = Math.min(from + 4 * this.#zeroedBytes, Math.max(this.#segmentBytes, from))
     let at = from
-    while (at < to && !this.#closed) {
-      const size = Math.min(zeros.length, to - at)
-      await file.write(zeros.subarray(0, size), at)
-      at += size
+    let isFull = false
+    try {
+      while (at < to && !this.#closed) {
+        const size = Math.min(zeros.length, to - at)
+        await file.write(zeros.subarray(0, size), at)
+        at += size
+      }
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      isFull = true
     }
     await file.sync()
-    return at
+    this.#zeroedTo = at
+    if (isFull) this.#foundFull()
+    else this.#full = false
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -243,6 +304,19 @@ export class WriteAheadLog implements EntryLog, AsyncDisposable {
     await this.#zeroing
     await this.#file[Symbol.asyncDispose]()
   }
+}
+
+function reservesLeftBy(request: LoggedRequest): number {
+  switch (request.type) {
+    case 'alarm': case 'compaction': return 0
+    case 'deleteRange': case 'leaseRevoke': return 1
+    case 'txn': return writes(request) ? 2 : 1
+    default: return 2
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }
 
 interface OpenedLog {

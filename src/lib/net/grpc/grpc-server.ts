@@ -1,4 +1,5 @@
 // A gRPC server over HTTP/2: cleartext, TLS or a unix socket; HTTP/1.1 and plain HTTP/2 requests on the same port go to `onHttp`.
+// HTTP/2 is the codec of lib/net/http2, HTTP/1.1 Node's own.
 //
 //   await using server = await serveGrpc({
 //     clock, listen: [{ path: '/run/k8ts/cri.sock' }],
@@ -8,12 +9,15 @@
 // `serviceHandlers` (service-handlers.ts) adapts an object whose methods are `(request, signal) => Promise | AsyncIterable`. An error with a
 // `code` or `reason` that names a gRPC code ('NotFound' …) becomes that status. Handlers that need the raw stream implement GrpcHandler.
 import { unlinkSync, chmodSync } from 'node:fs'
-import { createServer as createHttp1Server, type IncomingMessage, type Server as Http1Server, type ServerResponse } from 'node:http'
-import { createServer as createHttp2Server, constants, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createNetServer, type Server, type Socket } from 'node:net'
-import type { Writable } from 'node:stream'
 import { createServer as createTlsServer } from 'node:tls'
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
+import { errorCodes } from '../http2/frame-format.ts'
+import { encodeHeaders } from '../http2/hpack.ts'
+import { serveHttp2Connection } from '../http2/serve-connection.ts'
+import type { Http2ServerConnection } from '../http2/server-connection.ts'
+import type { Http2ServerStream } from '../http2/server-stream.ts'
 import { commonNameOf, ServerCall, type GrpcHandler } from './server-call.ts'
 import { GrpcError } from './status.ts'
 
@@ -82,11 +86,10 @@ export interface GrpcServer extends AsyncDisposable {
 const stopping = new GrpcError('Unavailable', 'the server is stopping')
 const defaultMaxMessageBytes = 16 * 1024 * 1024
 const plainBodyBytes = 1024 * 1024
-const connectionWindowBytes = 16 * 1024 * 1024
-const streamWindowBytes = 1024 * 1024
-/** Megabytes that one session may hold; the default of 10 stalls a connection with thousands of watch streams. */
-const sessionMemoryMegabytes = 1024
-const settings = { maxConcurrentStreams: 100_000, initialWindowSize: streamWindowBytes, maxHeaderListSize: 1024 * 1024, enablePush: false } as const
+const noBytes = Buffer.alloc(0)
+/** How often connections are looked at, and how long one may wait before its first byte. */
+const checkMs = 5000
+const firstByteMs = 10_000
 
 /** Starts to listen on every address; fails when one of them can't be had. */
 export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer> {
@@ -94,52 +97,54 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
   const openCalls = new Set<ServerCall>()
   let closing = false
   const maxMessageBytes = options.maxMessageBytes ?? defaultMaxMessageBytes
-  const sessions = new Set<ServerHttp2Session>()
+  const connections = new Set<Http2ServerConnection>()
   const sockets = new Set<Socket>()
 
-  const onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
-    stream.on('error', () => {}) // the stream's end tells the call
-    const path = headers[':path'] ?? ''
-    if (!String(headers['content-type'] ?? '').startsWith('application/grpc')) { answerPlainHttp2(stream, headers, options).catch(() => stream.destroy()); return }
-    const handler = handlers.get(path)
-    const call = new ServerCall({ stream, headers, clock: options.clock, maxMessageBytes, open: openCalls, ...(options.onCallEnd ? { onEnd: options.onCallEnd } : {}) })
+  const onStream = (stream: Http2ServerStream, socket: Socket, connectionSignal: AbortSignal): void => {
+    const contentType = stream.headers['content-type']
+    if (typeof contentType !== 'string' || !contentType.startsWith('application/grpc')) { answerPlainHttp2(stream, socket, options); return }
+    const call = new ServerCall(stream, { clock: options.clock, maxMessageBytes, open: openCalls, connectionSignal, socket, onEnd: options.onCallEnd })
+    const handler = handlers.get(call.path)
     if (closing) call.fail(stopping)
     else if (handler) call.run(handler)
     else {
-      const [, service = '', method = ''] = path.split('/')
+      const [, service = '', method = ''] = call.path.split('/')
       const known = [...handlers.keys()].some((other) => other.startsWith(`/${service}/`))
       call.fail(new GrpcError('Unimplemented', known ? `unknown method ${method} for service ${service}` : `unknown service ${service}`))
     }
   }
-  const guard = (server: Http2Server): void => {
-    server.on('stream', onStream)
-    server.on('session', (session) => {
-      sessions.add(session)
-      session.setLocalWindowSize(connectionWindowBytes)
-      session.on('error', () => session.destroy())
-      session.on('close', () => sessions.delete(session))
-      if (closing) session.destroy()
+  const onHttp2 = (socket: Socket, first?: Buffer): void => {
+    const abort = new AbortController()
+    const connection = serveHttp2Connection(socket, {
+      clock: options.clock,
+      onStream: (stream) => onStream(stream, socket, abort.signal),
+      onClose: () => { connections.delete(connection); abort.abort(new GrpcError('Canceled', 'context canceled')) },
     })
-    server.on('sessionError', () => {})
-    server.on('error', () => {})
+    connections.add(connection)
+    if (first) connection.push(first)
+    if (closing) connection.shutdown()
   }
   const onHttp1 = (request: IncomingMessage, response: ServerResponse): void => { answerPlainHttp1(request, response, options).catch(() => response.destroy()) }
 
-  // One HTTP/2 and one HTTP/1.1 server take the connections of all listeners. A 'request' listener on the HTTP/2 one must not exist: it would
-  // bring Node's compatibility layer in, which answers every stream a second time.
-  const http2 = createHttp2Server({ settings, maxSessionMemory: sessionMemoryMegabytes })
-  guard(http2)
   const http1 = createHttp1Server({ requestTimeout: 30_000, headersTimeout: 10_000 }, onHttp1)
-  const listeners = options.listen.map((address) => ({ address, server: options.tls ? createTlsListener(options.tls, http2, http1, sockets) : createListener(http2, http1, sockets) }))
+  const accept: Accept = { http2: onHttp2, http1: (socket) => { http1.emit('connection', socket) }, clock: options.clock, sockets }
+  const listeners = options.listen.map((address) => ({ address, server: options.tls ? createTlsListener(options.tls, accept) : createListener(accept) }))
+  let checking: Timer
+  const check = (): void => {
+    for (const connection of connections) connection.check()
+    checking = options.clock.setTimer(checkMs, check, { keepAlive: false })
+  }
+  checking = options.clock.setTimer(checkMs, check, { keepAlive: false })
 
   const addresses: ListenAddress[] = []
   const close = async (): Promise<void> => {
     closing = true
+    checking[Symbol.dispose]()
     for (const call of openCalls) call.close(stopping)
     const closed = listeners.map(({ server }) => new Promise<void>((resolve) => { server.close(() => resolve()) }))
+    for (const connection of connections) connection.shutdown()
     // Statuses of ended calls are written in the turns that follow.
     await new Promise<void>((resolve) => { setImmediate(resolve) })
-    for (const session of sessions) session.destroy()
     for (const socket of sockets) socket.destroy()
     await Promise.all(closed)
   }
@@ -147,42 +152,53 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
     for (const { address, server } of listeners) addresses.push(await listen(server, address))
   } catch (error) {
     closing = true
+    checking[Symbol.dispose]()
     for (const { server } of listeners) server.close()
     throw error
   }
   return { addresses, [Symbol.asyncDispose]: close }
 }
 
-function createListener(http2: Http2Server, http1: Http1Server, sockets: Set<Socket>): Server {
+interface Accept {
+  readonly http2: (socket: Socket, first?: Buffer) => void
+  readonly http1: (socket: Socket) => void
+  readonly clock: Clock
+  readonly sockets: Set<Socket>
+}
+
+function createListener(accept: Accept): Server {
   return createNetServer({ noDelay: true }, (socket) => {
-    track(socket, sockets)
-    sniff(socket, http2, http1)
+    track(socket, accept.sockets)
+    sniff(socket, accept)
   })
 }
 
-function createTlsListener(tls: ServerTls, http2: Http2Server, http1: Http1Server, sockets: Set<Socket>): Server {
+function createTlsListener(tls: ServerTls, accept: Accept): Server {
   const { cert, key, ca, requireClientCertificate = false } = tls
   const server = createTlsServer({
     cert, key, ...(ca === undefined ? {} : { ca }), requestCert: ca !== undefined, rejectUnauthorized: requireClientCertificate, ALPNProtocols: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', handshakeTimeout: 10_000, noDelay: true,
   }, (socket) => {
-    track(socket, sockets)
-    if (socket.alpnProtocol === 'h2') http2.emit('connection', socket)
-    else if (socket.alpnProtocol === 'http/1.1') http1.emit('connection', socket)
-    else sniff(socket, http2, http1)
+    track(socket, accept.sockets)
+    if (socket.alpnProtocol === 'h2') accept.http2(socket)
+    else if (socket.alpnProtocol === 'http/1.1') accept.http1(socket)
+    else sniff(socket, accept)
   })
   server.on('tlsClientError', () => {})
   return server
 }
 
 /** Tells by the first bytes whether a connection speaks HTTP/2 or HTTP/1.1. */
-function sniff(socket: Socket, http2: Http2Server, http1: Http1Server): void {
+function sniff(socket: Socket, accept: Accept): void {
+  const timer = accept.clock.setTimer(firstByteMs, () => socket.destroy(), { keepAlive: false })
+  socket.once('close', () => timer[Symbol.dispose]())
   socket.once('data', (chunk: Buffer) => {
+    timer[Symbol.dispose]()
     socket.pause()
-    socket.unshift(chunk)
     // "PRI * HTTP/2.0" begins every HTTP/2 connection; no HTTP/1.1 method begins so.
-    const target = chunk.subarray(0, 3).toString('latin1') === 'PRI' ? http2 : http1
-    target.emit('connection', socket)
-    if (target === http1) socket.resume()
+    if (chunk.subarray(0, 3).toString('latin1') === 'PRI') { accept.http2(socket, chunk); return }
+    socket.unshift(chunk)
+    accept.http1(socket)
+    socket.resume()
   })
 }
 
@@ -246,24 +262,14 @@ async function answerPlainHttp1(request: IncomingMessage, response: ServerRespon
   const method = request.method ?? 'GET'
   const answer = await plainAnswer({ method, path: request.url ?? '/', headers: request.headers, signal: gone.signal, clientCommonName: commonNameOf(request.socket) }, request, options)
   response.writeHead(answer.status, answer.headers)
-  await send(response, method, answer)
+  await sendPlainHttp1(response, method, answer)
 }
 
-async function answerPlainHttp2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: GrpcServerOptions): Promise<void> {
-  const gone = new AbortController()
-  stream.on('close', () => gone.abort(new GrpcError('Canceled', 'context canceled')))
-  const method = headers[':method'] ?? 'GET'
-  const answer = await plainAnswer({ method, path: headers[':path'] ?? '/', headers, signal: gone.signal, clientCommonName: commonNameOf(stream.session?.socket) }, stream, options)
-  if (stream.destroyed || stream.closed) return
-  stream.respond({ [constants.HTTP2_HEADER_STATUS]: answer.status, ...answer.headers })
-  await send(stream, method, answer)
-}
-
-async function send(target: Writable, method: string, answer: PlainResponse): Promise<void> {
+async function sendPlainHttp1(target: ServerResponse, method: string, answer: PlainResponse): Promise<void> {
   if (method === 'HEAD') { target.end(); return }
   if (!answer.stream) { target.end(answer.body); return }
   // Heads go out before the first event: those who wait want to know that they do.
-  if ('flushHeaders' in target && typeof target.flushHeaders === 'function') target.flushHeaders()
+  target.flushHeaders()
   if (answer.body !== '') target.write(answer.body)
   try {
     const sink: PlainSink = { write: (text) => { if (!target.destroyed && !target.writableEnded) target.write(text) }, get queuedBytes() { return target.writableLength }, onDrain: undefined }
@@ -273,3 +279,35 @@ async function send(target: Writable, method: string, answer: PlainResponse): Pr
     if (!target.writableEnded) target.end()
   }
 }
+
+function answerPlainHttp2(stream: Http2ServerStream, socket: Socket, options: GrpcServerOptions): void {
+  const { headers } = stream
+  const method = String(headers[':method'])
+  const limit = options.maxBodyBytes ?? plainBodyBytes
+  const gone = new AbortController()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  const sink: PlainSink = { write: (text) => stream.sendData(Buffer.from(text), noBytes), get queuedBytes() { return stream.queuedBytes }, onDrain: undefined }
+  const respond = async (): Promise<void> => {
+    const asked = { method, path: String(headers[':path']), headers, signal: gone.signal, clientCommonName: commonNameOf(socket) }
+    const answer = await plainAnswer(asked, once(Buffer.concat(chunks)), options)
+    const onlyHeaders = method === 'HEAD' || (answer.body === '' && !answer.stream)
+    stream.sendHeaders(encodeHeaders([[':status', String(answer.status)], ...Object.entries(answer.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)]), onlyHeaders)
+    if (onlyHeaders) return
+    if (answer.body !== '') sink.write(answer.body)
+    try {
+      await answer.stream?.(sink)
+    } finally {
+      stream.finish(noBytes)
+    }
+  }
+  stream.consumer = {
+    // One byte too many is kept, so that the answer is the one for that.
+    data: (chunk) => { if (bytes <= limit) { bytes += chunk.length; chunks.push(chunk) } },
+    requestEnded: () => { respond().catch(() => stream.reset(errorCodes.internalError)) },
+    drain: () => sink.onDrain?.(),
+    closed: () => gone.abort(new GrpcError('Canceled', 'context canceled')),
+  }
+}
+
+async function* once(chunk: Buffer): AsyncGenerator<Buffer> { yield chunk }

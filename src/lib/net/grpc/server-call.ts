@@ -1,9 +1,12 @@
 // One call at the server: reads its messages, writes its answers, ends with a status. Cancellation, deadline and a closing server abort its
 // signal; after the end everything else is ignored.
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { IncomingHttpHeaders } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../base/clock.ts'
-import { frameMessage, MessageReader } from './message-frames.ts'
+import { encodeHeaders } from '../http2/hpack.ts'
+import type { Http2ServerStream, StreamConsumer } from '../http2/server-stream.ts'
+import { MessageReader } from './message-frames.ts'
 import { codeNumber, encodeStatusMessage, GrpcError, parseTimeout, statusOfError, type GrpcStatus } from './status.ts'
 
 export interface GrpcServerCall {
@@ -13,11 +16,15 @@ export interface GrpcServerCall {
   readonly clientCommonName: string | undefined
   /** Aborted when the client cancels, the deadline passes, the connection breaks or the server closes; not by a normal end. */
   readonly signal: AbortSignal
+  /** Aborted when the connection breaks; shared by its calls, where a signal for each would cost more than the call. */
+  readonly connectionSignal?: AbortSignal
   /** Bytes that wait for the client. A sender should stop at some bound and go on when `onDrain` is called. */
   readonly queuedBytes: number
   onDrain: (() => void) | undefined
   /** Queues one message. The bytes are copied. */
   send(message: Uint8Array): void
+  /** Queues one message that consists of two parts. */
+  sendParts?(head: Uint8Array, tail: Uint8Array): void
   /** Ends with OK. */
   end(): void
   /** Ends with the status of `error`. */
@@ -39,13 +46,13 @@ export type GrpcHandler =
   | { readonly stream: (call: GrpcServerCall) => GrpcStreamSink }
 
 export interface ServerCallOptions {
-  readonly stream: ServerHttp2Stream
-  readonly headers: IncomingHttpHeaders
   readonly clock: Clock
   readonly maxMessageBytes: number
   /** Every call that has not ended; a server that closes fails them. */
   readonly open: Set<ServerCall>
-  readonly onEnd?: (path: string, code: string) => void
+  readonly connectionSignal: AbortSignal
+  readonly socket: Socket
+  readonly onEnd: ((path: string, code: string) => void) | undefined
 }
 
 /** The name in the certificate with which the other side of the socket has proved itself; undefined without one. */
@@ -56,27 +63,34 @@ export function commonNameOf(socket: unknown): string | undefined {
   return Array.isArray(name) ? String(name[0]) : name
 }
 
-const responseHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const
-const okTrailers = { 'grpc-status': '0', 'grpc-message': '' } as const
+const responseHeaders = encodeHeaders([[':status', '200'], ['content-type', 'application/grpc']])
+const okTrailers = encodeHeaders([['grpc-status', '0'], ['grpc-message', '']])
+const headBytes = 5
+const noBytes = new Uint8Array(0)
+/** Head of the message that is being sent: written and copied in one go. */
+const messageHead = new Uint8Array(headBytes)
 
-export class ServerCall implements GrpcServerCall {
+export class ServerCall implements GrpcServerCall, StreamConsumer {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   onDrain: (() => void) | undefined
-  readonly #stream: ServerHttp2Stream
+  readonly #stream: Http2ServerStream
   readonly #options: ServerCallOptions
   #abort: AbortController | undefined
   #abortedBy: unknown
   #isAborted = false
   #deadline: Timer | undefined
   #ended = false
-  #status: GrpcStatus | undefined
+  #handler: GrpcHandler | undefined
+  #reader: MessageReader | undefined
+  #request: Uint8Array | undefined
+  #sink: GrpcStreamSink | undefined
 
-  constructor(options: ServerCallOptions) {
+  constructor(stream: Http2ServerStream, options: ServerCallOptions) {
     this.#options = options
-    this.#stream = options.stream
-    this.headers = options.headers
-    this.path = options.headers[':path'] ?? ''
+    this.#stream = stream
+    this.headers = stream.headers as IncomingHttpHeaders // cast: the same shape, read-only here
+    this.path = this.headers[':path'] ?? ''
   }
 
   get signal(): AbortSignal {
@@ -87,92 +101,107 @@ export class ServerCall implements GrpcServerCall {
     return this.#abort.signal
   }
 
-  get queuedBytes(): number { return this.#stream.writableLength }
-  get clientCommonName(): string | undefined { return commonNameOf(this.#stream.session?.socket) }
+  get connectionSignal(): AbortSignal { return this.#options.connectionSignal }
+  get clientCommonName(): string | undefined { return commonNameOf(this.#options.socket) }
+  get queuedBytes(): number { return this.#stream.queuedBytes }
 
   run(handler: GrpcHandler): void {
-    const { clock, open } = this.#options
-    open.add(this)
-    const stream = this.#stream
-    stream.on('close', () => {
-      open.delete(this)
-      this.#deadline?.[Symbol.dispose]()
-      if (!this.#ended) {
-        this.#ended = true
-        this.#options.onEnd?.(this.path, 'Canceled')
-        this.#cancel(new GrpcError('Canceled', 'context canceled'))
-      }
-    })
+    this.#options.open.add(this)
+    this.#handler = handler
+    this.#stream.consumer = this
     const timeout = this.headers['grpc-timeout']
     const timeoutMs = typeof timeout === 'string' ? parseTimeout(timeout) : undefined
     if (timeoutMs !== undefined) {
-      this.#deadline = clock.setTimer(timeoutMs, () => {
+      this.#deadline = this.#options.clock.setTimer(timeoutMs, () => {
         const error = new GrpcError('DeadlineExceeded', 'context deadline exceeded')
         this.#cancel(error)
         this.fail(error)
       }, { keepAlive: false })
     }
-    if ('unary' in handler) this.#runUnary(handler.unary)
-    else this.#runStream(handler.stream)
+    if ('stream' in handler) this.#openStream(handler.stream)
   }
 
-  #runUnary(handle: (request: Uint8Array, call: GrpcServerCall) => Uint8Array | Promise<Uint8Array>): void {
-    let request: Uint8Array | undefined
-    const reader = new MessageReader(this.#options.maxMessageBytes, (message) => {
-      if (request !== undefined) throw new GrpcError('Internal', 'more than one message in a unary request')
-      request = message
-    })
-    this.#read(reader, () => {
-      if (request === undefined) { this.fail(new GrpcError('Internal', 'no message in a unary request')); return }
-      void this.#answer(handle, request)
-    })
+  #openStream(open: (call: GrpcServerCall) => GrpcStreamSink): void {
+    try {
+      this.#sink = open(this)
+      if (!this.#ended && !this.#stream.headersSent) this.#stream.sendHeaders(responseHeaders)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  // ---- what the stream tells ----
+
+  data(chunk: Buffer): void {
+    if (this.#ended) return
+    // The usual unary request: its one message in one piece.
+    if (!this.#reader && !this.#sink && !this.#request && chunk.length >= headBytes && chunk[0] === 0 && chunk.readUInt32BE(1) === chunk.length - headBytes && chunk.length <= this.#options.maxMessageBytes) {
+      this.#request = chunk.subarray(headBytes)
+      return
+    }
+    try {
+      this.#reader ??= new MessageReader(this.#options.maxMessageBytes, (message) => this.#message(message))
+      this.#reader.push(chunk)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #message(message: Uint8Array): void {
+    if (this.#ended) return
+    if (this.#sink) { this.#sink.message(message); return }
+    if (this.#request) throw new GrpcError('Internal', 'more than one message in a unary request')
+    this.#request = message
+  }
+
+  end(): void {
+    this.#finish(undefined)
+  }
+
+  requestEnded(): void {
+    if (this.#ended || this.#isAborted) return
+    if (this.#reader && !this.#reader.isComplete) { this.fail(new GrpcError('Internal', 'the request ends inside a message')); return }
+    if (this.#sink) {
+      try { this.#sink.end() } catch (error) { this.fail(error) }
+      return
+    }
+    const handler = this.#handler
+    if (!this.#request) this.fail(new GrpcError('Internal', 'no message in a unary request'))
+    else if (handler && 'unary' in handler) void this.#answer(handler.unary, this.#request)
+  }
+
+  drain(): void { this.onDrain?.() }
+
+  closed(): void {
+    this.#options.open.delete(this)
+    this.#deadline?.[Symbol.dispose]()
+    if (this.#ended) return
+    this.#ended = true
+    this.#options.onEnd?.(this.path, 'Canceled')
+    this.#cancel(new GrpcError('Canceled', 'context canceled'))
   }
 
   async #answer(handle: (request: Uint8Array, call: GrpcServerCall) => Uint8Array | Promise<Uint8Array>, request: Uint8Array): Promise<void> {
     try {
-      this.send(await handle(request, this))
-      this.end()
+      const answer = await handle(request, this)
+      if (this.#ended) return
+      this.#ended = true
+      this.#deadline?.[Symbol.dispose]()
+      this.#options.onEnd?.(this.path, 'OK')
+      this.#stream.sendWhole(responseHeaders, headOf(answer.length), answer, okTrailers)
     } catch (error) {
       this.fail(error)
     }
   }
 
-  #runStream(open: (call: GrpcServerCall) => GrpcStreamSink): void {
-    try {
-      const sink = open(this)
-      if (!this.#ended && !this.#stream.headersSent) this.#respond()
-      this.#stream.on('drain', () => this.onDrain?.())
-      this.#read(new MessageReader(this.#options.maxMessageBytes, (message) => { if (!this.#ended) sink.message(message) }), () => { if (!this.#ended) sink.end() })
-    } catch (error) {
-      this.fail(error)
-    }
-  }
+  // ---- what handlers do ----
 
-  #read(reader: MessageReader, onEnd: () => void): void {
-    const stream = this.#stream
-    stream.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk)
-      } catch (error) {
-        this.fail(error)
-      }
-    })
-    stream.on('end', () => {
-      if (this.#ended || this.#isAborted) return
-      if (reader.isComplete) onEnd()
-      else this.fail(new GrpcError('Internal', 'the request ends inside a message'))
-    })
-  }
+  send(message: Uint8Array): void { this.sendParts(message, noBytes) }
 
-  #respond(): void {
-    this.#stream.respond(responseHeaders, { waitForTrailers: true })
-    this.#stream.on('wantTrailers', () => this.#stream.sendTrailers(this.#status === undefined ? okTrailers : { 'grpc-status': String(codeNumber(this.#status.code)), 'grpc-message': encodeStatusMessage(this.#status.message) }))
-  }
-
-  send(message: Uint8Array): void {
-    if (this.#ended || this.#stream.destroyed) return
-    if (!this.#stream.headersSent) this.#respond()
-    this.#stream.write(frameMessage(message))
+  sendParts(head: Uint8Array, tail: Uint8Array): void {
+    if (this.#ended) return
+    if (!this.#stream.headersSent) this.#stream.sendHeaders(responseHeaders)
+    this.#stream.sendData(headOf(head.length + tail.length), head, tail)
   }
 
   /** Ends the call because the server does. */
@@ -181,7 +210,6 @@ export class ServerCall implements GrpcServerCall {
     this.fail(reason)
   }
 
-  end(): void { this.#finish(undefined) }
   fail(error: unknown): void { this.#finish(statusOfError(error)) }
 
   #finish(status: GrpcStatus | undefined): void {
@@ -190,13 +218,10 @@ export class ServerCall implements GrpcServerCall {
     this.#deadline?.[Symbol.dispose]()
     this.#options.onEnd?.(this.path, status?.code ?? 'OK')
     const stream = this.#stream
-    if (stream.destroyed) return
-    this.#status = status
-    if (stream.headersSent) stream.end()
-    else if (status) stream.respond({ ...responseHeaders, 'grpc-status': String(codeNumber(status.code)), 'grpc-message': encodeStatusMessage(status.message) }, { endStream: true })
-    else { this.#respond(); stream.end() }
-    // What the client still sends is dropped, or the stream would never close.
-    stream.resume()
+    if (stream.isClosed) return
+    if (status && !stream.headersSent) { stream.sendHeaders(encodeHeaders([[':status', '200'], ['content-type', 'application/grpc'], ...statusTrailers(status)]), true); return }
+    if (!stream.headersSent) stream.sendHeaders(responseHeaders)
+    stream.finish(status ? encodeHeaders(statusTrailers(status)) : okTrailers)
   }
 
   #cancel(reason: unknown): void {
@@ -208,4 +233,16 @@ export class ServerCall implements GrpcServerCall {
 
   pause(): void { this.#stream.pause() }
   resume(): void { this.#stream.resume() }
+}
+
+function headOf(length: number): Uint8Array {
+  messageHead[1] = length >>> 24
+  messageHead[2] = (length >>> 16) & 0xff
+  messageHead[3] = (length >>> 8) & 0xff
+  messageHead[4] = length & 0xff
+  return messageHead
+}
+
+function statusTrailers(status: GrpcStatus): readonly (readonly [string, string])[] {
+  return [['grpc-status', String(codeNumber(status.code))], ['grpc-message', encodeStatusMessage(status.message)]]
 }

@@ -338,7 +338,7 @@ export class Http2ServerConnection implements FrameSink {
     }
     const room = stream.pending.reserve(size)
     this.#fill(room, 0, head, body, tail)
-    this.#pump(stream)
+    this.#pump(stream, false)
   }
 
   #fill(target: Buffer, start: number, head: Uint8Array, body: Uint8Array, tail: Uint8Array): void {
@@ -375,7 +375,7 @@ export class Http2ServerConnection implements FrameSink {
   }
 
   /** Sends what the windows and the socket allow. */
-  #pump(stream: Http2ServerStream): void {
+  #pump(stream: Http2ServerStream, tells = true): void {
     const { pending } = stream
     if (pending.length === 0) return
     while (pending.length > 0) {
@@ -388,7 +388,7 @@ export class Http2ServerConnection implements FrameSink {
       this.#sendWindow -= size
     }
     if (stream.trailers) this.#finishNow(stream)
-    else stream.consumer?.drain()
+    else if (tells) stream.consumer?.drain()
   }
 
   #pumpWaiting(): void {

@@ -25,6 +25,8 @@ export interface ExecDependencies {
 const maxOutputBytes = 16 * 1024 * 1024
 /** How long output may keep coming after the process itself has ended (children that inherited its streams). */
 const drainMs = 1000
+/** How long a process with a terminal may take to start, on a busy machine. */
+const startingMs = 2000
 
 interface ExecFiles { readonly process: string; readonly pid: string }
 
@@ -102,7 +104,7 @@ function collect(stream: Readable | null): { readonly bytes: () => Uint8Array; r
 export async function openExec(dependencies: ExecDependencies, options: ExecOptions, signal: AbortSignal): Promise<ProcessStreams> {
   const files = await writeProcessFile(dependencies, options.containerId, options.command, options.tty)
   const id = dependencies.containers.get(options.containerId).id
-  return options.tty ? openTerminal(dependencies.runtime, id, files, options, signal) : openPipes(dependencies.runtime, id, files, options, signal)
+  return options.tty ? openTerminal(dependencies.runtime, dependencies.clock, id, files, options, signal) : openPipes(dependencies.runtime, id, files, options, signal)
 }
 
 function openPipes(runtime: OciRuntime, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
@@ -116,7 +118,7 @@ function openPipes(runtime: OciRuntime, id: string, files: ExecFiles, options: E
   return finishStreams({ child, files, signal, stdin: child.stdin ?? undefined, stdout, stderr: shownErrors, resize: () => {}, complaint: () => complaint, release: () => {} })
 }
 
-function openTerminal(runtime: OciRuntime, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
+function openTerminal(runtime: OciRuntime, clock: Clock, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
   const { master, slave } = openPty(options.size ?? { width: 80, height: 24 })
   const child = runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: [slave, slave, slave], withTerminal: true })
   closeSync(slave)
@@ -131,11 +133,23 @@ function openTerminal(runtime: OciRuntime, id: string, files: ExecFiles, options
   child.on('close', () => { if (stdout.writable) setImmediate(() => { terminal.destroy() }) })
   // Ending stdin must not close the terminal: that would hang up on the process, which may still have a lot to say.
   const stdin = new Writable({ write(chunk: Buffer, _encoding, done) { if (terminal.destroyed) done(); else terminal.write(chunk, () => done()) } })
-  const resize = (size: TerminalSize): void => {
-    const pid = readPid(files.pid)
-    if (pid <= 0) return
+  // The OCI runtime puts a terminal of its own between ours and the process; nobody tells when it stands. Clients tell the size at once, before there
+  // is a process: a size is set at our end, from where it may be copied, and at the process's, again while it may still be starting.
+  const openedAtMs = clock.monotonic()
+  let wanted: TerminalSize | undefined
+  const apply = (size: TerminalSize): void => {
+    if (terminal.destroyed || size !== wanted) return
     let fd: number | undefined
-    try { fd = openSync(`/proc/${pid}/fd/0`, 'r+'); setTerminalSize(fd, size) } catch { /* it has just ended */ } finally { if (fd !== undefined) closeSync(fd) }
+    try {
+      setTerminalSize(master, size)
+      const pid = readPid(files.pid)
+      if (pid > 0) setTerminalSize(fd = openSync(`/proc/${pid}/fd/0`, 'r+'), size)
+    } catch { /* not there yet, or it has just ended */ } finally { if (fd !== undefined) closeSync(fd) }
+  }
+  const resize = (size: TerminalSize): void => {
+    wanted = size
+    apply(size)
+    if (clock.monotonic() - openedAtMs < startingMs) for (const delayMs of [20, 50, 100, 200, 400, 800, 1600]) clock.setTimer(delayMs, () => apply(size), { keepAlive: false })
   }
   return finishStreams({ child, files, signal, stdin: options.stdin ? stdin : undefined, stdout, stderr: undefined, resize, complaint: () => last, release: () => terminal.destroy() })
 }

@@ -5,6 +5,7 @@ import { CriError } from '../../../lib/cri-api/cri-services.ts'
 import { uidOfCgroup } from '../cgroup/cgroup-manager.ts'
 import { planContainerGc } from './container-gc.ts'
 import { planImageGc } from './image-gc.ts'
+import { removeContainerLogs } from '../logs/remove-logs.ts'
 import type { CgroupManager } from '../cgroup/cgroup-manager.ts'
 import type { Disk } from '../host/disk.ts'
 import type { ImageRecord } from './image-gc.ts'
@@ -94,9 +95,13 @@ class Housekeeper {
   }
 
   async collectContainers(signal: AbortSignal): Promise<void> {
-    const { cache, runtime, settings, knowsPod, clock } = this.#options
+    const { cache, runtime, settings, knowsPod, clock, disk } = this.#options
     const plan = planContainerGc({ pods: cache.all(), keepPerContainer: settings.maxContainersPerPod, isKnown: knowsPod, nowMs: clock.now(), minimumAgeMs: 0 })
-    for (const containerId of plan.containers) await ignoreNotFound(runtime.removeContainer({ containerId }, signal))
+    const logPaths = new Map(cache.all().flatMap((pod) => pod.containers.map((c) => [c.id, c.logPath] as const)))
+    for (const containerId of plan.containers) {
+      await ignoreNotFound(runtime.removeContainer({ containerId }, signal))
+      await removeContainerLogs(disk, logPaths.get(containerId) ?? '')
+    }
     for (const podSandboxId of plan.sandboxes) await ignoreNotFound(runtime.removePodSandbox({ podSandboxId }, signal))
   }
 

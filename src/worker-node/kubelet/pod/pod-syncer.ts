@@ -218,8 +218,13 @@ export class PodSyncer implements PodWork {
       pod, observed, previous, runtimeName: runtimeName(), waitingReason: (name) => this.#reasons.get(uid)?.get(name), readiness: probes, nowMs: clock.now(), hostIps, isTerminal, ...(failure ? { failure } : {}),
       ...(this.#refusals.has(uid) ? { resizePending: this.#refusals.get(uid) } : {}),
     })
-    const changed = statuses.set(pod, status)
-    if (changed) this.#options.onStep(pod, `kubelet reports ${status.phase}${status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? ', ready' : ''}`)
+    // A pod is not told to be over while something of it still runs (a sidecar, say) and holds what the node gave it.
+    const early = isTerminalPhase(status.phase) && !isTerminalPhase(previous.phase) && !isTerminal && runningContainers(observed).length > 0
+    const { reason, message } = previous
+    const { reason: _reason, message: _message, ...rest } = status
+    const told: PodStatus = early ? { ...rest, phase: previous.phase ?? 'Pending', ...(reason === undefined ? {} : { reason }), ...(message === undefined ? {} : { message }) } : status
+    const changed = statuses.set(pod, told)
+    if (changed) this.#options.onStep(pod, `kubelet reports ${told.phase}${told.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? ', ready' : ''}`)
     return status
   }
 

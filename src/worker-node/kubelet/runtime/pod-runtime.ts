@@ -4,6 +4,7 @@
 import { environmentReferences, makeEnvironment } from '../environment/container-environment.ts'
 import { serviceEnvironment } from '../environment/service-environment.ts'
 import { containerLogLink, containerLogPath, podLogDirectory } from '../logs/log-paths.ts'
+import { removeContainerLogs } from '../logs/remove-logs.ts'
 import { hostNetworkHostsFile, podHostname, podHostsFile } from '../network/hosts-file.ts'
 import { podDnsConfig } from '../network/resolv-conf.ts'
 import { BackOff, formatGoDuration } from '../pod/back-off.ts'
@@ -188,7 +189,10 @@ export class PodRuntime {
 
   async #pruneInit(observed: RuntimePod, name: string, signal: AbortSignal): Promise<void> {
     const dead = observed.containers.filter((c) => c.name === name && (c.state === 'exited' || c.state === 'created'))
-    for (const container of dead.slice(1)) await this.#options.runtime.removeContainer({ containerId: container.id }, signal)
+    for (const container of dead.slice(1)) {
+      await this.#options.runtime.removeContainer({ containerId: container.id }, signal)
+      await removeContainerLogs(this.#options.disk, container.logPath)
+    }
   }
 
   async #sandboxConfig(input: SyncInput, attempt: number): Promise<PodSandboxConfig> {

@@ -9,6 +9,7 @@ import { quantityValue } from '../pod/quantity-value.ts'
 import { writeAtomically } from './atomic-writer.ts'
 import { checkHostPath } from './host-path.ts'
 import { createObjectCache } from './object-cache.ts'
+import { ObjectWatches } from './object-watches.ts'
 import { podDirectory, podsDirectory, volumeDirectory } from './pod-directories.ts'
 import { TokenManager } from './token-manager.ts'
 import { configMapFiles, downwardFiles, isSafeVolumePath, joinFiles, secretFiles } from './volume-files.ts'
@@ -29,6 +30,9 @@ export interface VolumeManagerOptions {
   readonly clock: Clock
   readonly random: Random
   readonly rootDir: string
+  /** A ConfigMap or Secret that the pod shows has changed: its volumes are to be set up again. */
+  readonly onChange: (podUid: string) => void
+  readonly signal: AbortSignal
 }
 
 export interface VolumeFailure { readonly volume: string; readonly message: string }
@@ -47,6 +51,7 @@ export class VolumeManager {
   readonly secrets: ObjectCache<Secret> | undefined
   readonly #options: VolumeManagerOptions
   readonly #tokens: TokenManager | undefined
+  readonly #watches: ObjectWatches | undefined
   /** When each pod was first seen (monotonic): its objects must be read after that. */
   readonly #seenAtMs = new Map<string, number>()
   /** Pods whose folders got their group's ownership. */
@@ -58,6 +63,8 @@ export class VolumeManager {
       this.configMaps = createObjectCache(options.client, configMaps, options.clock)
       this.secrets = createObjectCache(options.client, secrets, options.clock)
       this.#tokens = new TokenManager(options.client, options.clock, options.random)
+      const { client, clock, onChange, signal } = options
+      this.#watches = new ObjectWatches({ client, clock, configMaps: this.configMaps, secrets: this.secrets, onChange, signal })
     }
   }
 
@@ -86,6 +93,7 @@ export class VolumeManager {
         failures.push({ volume: volume.name, message: error instanceof Error ? error.message : String(error) })
       }
     }))
+    if (!isStaticPod(pod)) this.#watches?.add(pod)
     return { paths, readOnly, failures }
   }
 
@@ -228,6 +236,7 @@ export class VolumeManager {
     if (everything) await disk.removeTree(folder)
     else for (const part of ['volumes', 'volume-subpaths', 'etc-hosts']) await disk.removeTree(`${folder}/${part}`)
     for (const path of this.#owned) if (path.startsWith(`${folder}/`)) this.#owned.delete(path)
+    this.#watches?.remove(uid)
     if (!everything) return
     this.#seenAtMs.delete(uid)
     this.#tokens?.forgetPod(uid)
