@@ -15,7 +15,9 @@ import { callerOf } from './access.ts'
 import { encodeEvents, encodeWatchHead } from './kv-codecs.ts'
 import { headerOf } from './response-header.ts'
 
+/** What may wait for a client, and how much more for each of its watches: going on from history costs more than waiting. */
 const pauseAboveBytes = 2 * 1024 * 1024
+const pauseAboveBytesPerWatch = 16 * 1024
 /** What a client that asks for fragments gets at most in one message. */
 const defaultFragmentBytes = 1.5 * 1024 * 1024
 const noWatch = -1
@@ -88,7 +90,7 @@ class WatchStream implements GrpcStreamSink {
   }
 
   #pauseWhenFull(): void {
-    if (this.#paused || this.#call.queuedBytes <= pauseAboveBytes) return
+    if (this.#paused || this.#call.queuedBytes <= pauseAboveBytes + this.#watches.size * pauseAboveBytesPerWatch) return
     this.#paused = true
     for (const { watch } of this.#watches.values()) watch.pause()
   }

@@ -32,6 +32,36 @@ export class FrameWriter {
     }
   }
 
+  /** Three parts behind each other, in as many frames as they take. The windows are the caller's business. */
+  data(id: number, head: Uint8Array, body: Uint8Array, tail: Uint8Array): void {
+    const size = head.length + body.length + tail.length
+    if (size > this.maxFrameBytes) { this.#longData(id, [head, body, tail], size); return }
+    const at = this.#stage.take(frameHeadBytes + size)
+    const { bytes } = this.#stage
+    fillParts(bytes, writeFrameHead(bytes, at, size, frameTypes.data, 0, id), head, body, tail)
+  }
+
+  #longData(id: number, parts: readonly Uint8Array[], size: number): void {
+    let part = 0
+    let offset = 0
+    for (let left = size; left > 0;) {
+      const length = Math.min(left, this.maxFrameBytes)
+      left -= length
+      const start = this.#stage.take(frameHeadBytes + length)
+      const { bytes } = this.#stage
+      let at = writeFrameHead(bytes, start, length, frameTypes.data, 0, id)
+      for (let room = length; room > 0;) {
+        const from = parts[part]! // cast: the parts add up to the size
+        const count = Math.min(room, from.length - offset)
+        bytes.set(from.subarray(offset, offset + count), at)
+        at += count
+        room -= count
+        offset += count
+        if (offset === from.length) { part++; offset = 0 }
+      }
+    }
+  }
+
   windowUpdate(id: number, increment: number): void { this.#number(frameTypes.windowUpdate, id, increment) }
   reset(id: number, code: number): void { this.#number(frameTypes.rstStream, id, code) }
   settings(payload: Buffer): void { this.#stage.write(makeFrame(frameTypes.settings, 0, 0, payload)) }
@@ -52,4 +82,12 @@ export class FrameWriter {
     payload.writeUInt32BE(value)
     this.#stage.write(makeFrame(type, 0, id, payload))
   }
+}
+
+export function fillParts(target: Uint8Array, start: number, head: Uint8Array, body: Uint8Array, tail: Uint8Array): void {
+  let at = start
+  // The head is a few bytes: a loop is faster than `set`.
+  for (let i = 0; i < head.length; i++) target[at++] = head[i]! // cast: in range
+  target.set(body, at)
+  if (tail.length > 0) target.set(tail, at + body.length)
 }

@@ -7,7 +7,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { connectionWindowBytes, continuationLimit, handshakeTimeoutMs, limits, memoLimit, pingTimeoutMs, rememberedResets, streamWindowBytes, tooLargeHeaders, unpad, violation } from './connection-limits.ts'
 import { defaultFrameBytes, defaultWindowBytes, errorCodes, flags, FrameReader, frameHeadBytes, frameTypes, Http2Error, largestWindowBytes, settingIds, settingsPayload, writeFrameHead, type FrameSink } from './frame-format.ts'
-import { FrameWriter } from './frame-writer.ts'
+import { fillParts, FrameWriter } from './frame-writer.ts'
 import { HpackDecoder, HpackError } from './hpack.ts'
 import { OutputStage, type OutputSocket } from './output-stage.ts'
 import { RateLimit } from './rate-limit.ts'
@@ -328,24 +328,15 @@ export class Http2ServerConnection implements FrameSink {
 
   sendData(stream: Http2ServerStream, head: Uint8Array, body: Uint8Array, tail: Uint8Array = empty): void {
     const size = head.length + body.length + tail.length
-    if (stream.pending.length === 0 && size <= this.#out.maxFrameBytes && size <= stream.sendWindow && size <= this.#sendWindow && !this.#stage.isBlocked) {
-      const at = this.#stage.take(frameHeadBytes + size)
-      const { bytes } = this.#stage
-      this.#fill(bytes, writeFrameHead(bytes, at, size, frameTypes.data, 0, stream.id), head, body, tail)
+    if (stream.pending.length === 0 && size <= stream.sendWindow && size <= this.#sendWindow && !this.#stage.isBlocked) {
       stream.sendWindow -= size
       this.#sendWindow -= size
+      this.#out.data(stream.id, head, body, tail)
       return
     }
     const room = stream.pending.reserve(size)
-    this.#fill(room, 0, head, body, tail)
+    fillParts(room, 0, head, body, tail)
     this.#pump(stream, false)
-  }
-
-  #fill(target: Buffer, start: number, head: Uint8Array, body: Uint8Array, tail: Uint8Array): void {
-    let at = start
-    for (let i = 0; i < head.length; i++) target[at++] = head[i]! // cast: in range
-    target.set(body, at)
-    if (tail.length > 0) target.set(tail, at + body.length)
   }
 
   sendWhole(stream: Http2ServerStream, headers: Buffer, head: Uint8Array, body: Uint8Array, trailers: Buffer): void {
