@@ -19,8 +19,9 @@ const needed: readonly HostProgram[] = [
   { programs: ['iptables'], package: everywhere('iptables') },
   { programs: ['ip'], package: { 'apt-get': 'iproute2', dnf: 'iproute', apk: 'iproute2', pacman: 'iproute2', zypper: 'iproute2' } },
 ]
-/** Nice to have: the example's image is built from it; without it the package's own Node serves. */
+/** Nice to have: busybox makes the example's image (else the package's own Node does); conntrack lets flows to dead endpoints be forgotten. */
 const wanted: readonly HostProgram[] = [
+  { programs: ['conntrack'], package: { 'apt-get': 'conntrack', dnf: 'conntrack-tools', apk: 'conntrack-tools', pacman: 'conntrack-tools', zypper: 'conntrack-tools' } },
   { programs: ['busybox'], package: { 'apt-get': 'busybox-static', dnf: 'busybox', apk: 'busybox-static', pacman: 'busybox', zypper: 'busybox-static' } },
 ]
 const installArguments: { readonly [manager in PackageManager]: readonly string[] } = {

@@ -1,5 +1,7 @@
-// UDP flows keep going to an endpoint that is gone until conntrack forgets them; TCP notices by itself. Which flows to delete is decided
-// here, purely; see kube-proxy.ts for the doing. Upstream: pkg/proxy/conntrack/cleanup.go
+// UDP flows keep going to an endpoint that is gone until conntrack forgets them. TCP notices by itself once it is established; but a connection
+// request that met an endpoint in the moment it went away would be repeated to the dead address for two minutes, because conntrack remembers
+// the choice. Forgetting it lets the next repetition, a second later, choose among the living. Which flows to delete is decided here, purely;
+// see kube-proxy.ts for the doing. Upstream: pkg/proxy/conntrack/cleanup.go (UDP)
 import type { ServicePortInfo } from './service-ports.ts'
 
 /** Arguments of one `conntrack` call. */
@@ -11,13 +13,14 @@ export function staleFlows(previous: readonly ServicePortInfo[], next: readonly 
   const nextByKey = new Map(next.map((info) => [`${info.name}/${info.protocol}`, info] as const))
   const previousByKey = new Map(previous.map((info) => [`${info.name}/${info.protocol}`, info] as const))
   for (const before of previous) {
-    if (before.protocol !== 'udp') continue
+    if (before.protocol === 'sctp') continue
+    const flow = before.protocol === 'udp' ? ['-p', 'udp'] : ['-p', 'tcp', '--state', 'SYN_SENT']
     const after = nextByKey.get(`${before.name}/${before.protocol}`)
     const alive = new Set([...(after?.clusterEndpoints ?? []), ...(after?.localEndpoints ?? [])].map((e) => `${e.address}:${e.port}`))
     for (const endpoint of new Map([...before.clusterEndpoints, ...before.localEndpoints].map((e) => [`${e.address}:${e.port}`, e])).values()) {
       if (alive.has(`${endpoint.address}:${endpoint.port}`)) continue
-      for (const address of [before.clusterIp, ...before.externalIps, ...before.loadBalancerIps]) deletions.push(['-D', '--orig-dst', address, '--dst-nat', endpoint.address, '-p', 'udp'])
-      if (before.nodePort > 0) deletions.push(['-D', '-p', 'udp', '--dport', String(before.nodePort), '--dst-nat', endpoint.address])
+      for (const address of [before.clusterIp, ...before.externalIps, ...before.loadBalancerIps]) deletions.push(['-D', ...flow, '--orig-dst', address, '--dst-nat', endpoint.address])
+      if (before.nodePort > 0) deletions.push(['-D', ...flow, '--dport', String(before.nodePort), '--dst-nat', endpoint.address])
     }
   }
   // A Service that had no endpoints and now has some: clients that kept sending hold flows that lead nowhere.

@@ -73,6 +73,14 @@ test('only chains that changed are written, chains that went away are removed', 
 
 test('UDP flows to an endpoint that went away are forgotten', () => {
   const udp = (ip: string) => serviceInfos([service('dns', { ports: [{ name: 'http', port: 53, protocol: 'UDP' }] })], [slice('dns', [{ ip }], 'UDP')], topology)
-  assert.deepEqual(staleFlows(udp('10.244.0.2'), udp('10.244.0.3')), [['-D', '--orig-dst', '10.96.0.10', '--dst-nat', '10.244.0.2', '-p', 'udp']])
+  assert.deepEqual(staleFlows(udp('10.244.0.2'), udp('10.244.0.3')), [['-D', '-p', 'udp', '--orig-dst', '10.96.0.10', '--dst-nat', '10.244.0.2']])
   assert.deepEqual(staleFlows(udp('10.244.0.2'), udp('10.244.0.2')), [])
+})
+
+test('a TCP request on its way to an endpoint that went away may choose again; established connections are left alone', () => {
+  const tcp = (ip: string) => serviceInfos([service('web', { type: 'NodePort', ports: [{ name: 'http', port: 80, nodePort: 30080, protocol: 'TCP' }] })], [slice('web', [{ ip }])], topology)
+  assert.deepEqual(staleFlows(tcp('10.244.0.2'), tcp('10.244.0.3')), [
+    ['-D', '-p', 'tcp', '--state', 'SYN_SENT', '--orig-dst', '10.96.0.10', '--dst-nat', '10.244.0.2'],
+    ['-D', '-p', 'tcp', '--state', 'SYN_SENT', '--dport', '30080', '--dst-nat', '10.244.0.2'],
+  ])
 })
