@@ -34,7 +34,7 @@ export async function build(root) {
   // file into place, the entry last. Chunks are named by their content, so old ones harm nobody; they go after an hour.
   const fresh = join(out, `.build-${process.pid}`)
   await bundle({
-    absWorkingDir: root, entryPoints: { main: 'src/cmd/main.ts' }, outdir: fresh, bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node24',
+    absWorkingDir: root, entryPoints: { main: 'src/cmd/main.ts', testing: 'src/lib/testing/index.ts' }, outdir: fresh, bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node24',
     outExtension: { '.js': '.mjs' }, external: ['koffi', 'esbuild'], logLevel: 'warning', minifyWhitespace: true, minifySyntax: true, keepNames: false, legalComments: 'none',
     chunkNames: 'chunk-[hash]',
     banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
