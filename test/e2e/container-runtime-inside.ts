@@ -81,6 +81,17 @@ test('exec with a terminal: echo, size, resize, exit code', async () => {
   assert.deepEqual(await process.exit, { exitCode: 6 })
 })
 
+test('exec with a terminal: nothing that was said last is lost, however busy the machine', async () => {
+  // More than one buffer of the terminal, and the process is gone at once.
+  const lines = 600
+  const once = async (n: number): Promise<void> => {
+    await using process = await streams.openExec({ containerId: web, command: ['sh', '-c', `yes "line of run ${n}" | head -n ${lines}; exit 7`], tty: true, stdin: false, size: { width: 80, height: 24 } }, signal)
+    const said = await text(process.stdout)
+    assert.deepEqual([said.split('\r\n').length - 1, await process.exit], [lines, { exitCode: 7 }], said.slice(-200))
+  }
+  for (let round = 0; round < 5; round++) await Promise.all(Array.from({ length: 6 }, (_, n) => once(n)))
+})
+
 test('attach: output from now on, stdin, end with the container', async () => {
   const id = await runContainer('k8ts.local/web:1', ['sh', '-c', 'while read line; do echo "got $line"; echo "err $line" >&2; [ "$line" = end ] && exit 4; done'], { stdin: true })
   await using process = await streams.openAttach({ containerId: id, tty: false, stdin: true }, signal)

@@ -51,11 +51,13 @@ export class OciRuntime {
     await runSuccessfully(this.path, [...this.globalArgs, 'update', '--resources', file, id], { signal })
   }
 
-  /** Runs another process in a running container; the child's exit code is the process's. */
-  exec(id: string, options: { readonly processFile: string; readonly pidFile: string; readonly stdio: StdioOptions; readonly withTerminal: boolean }): ChildProcess {
-    const args = [...this.globalArgs, 'exec', '--process', options.processFile, '--pid-file', options.pidFile, id]
-    // With a terminal the runtime needs a controlling one of its own, so that it is told of nothing but our resizes.
-    return options.withTerminal ? spawn('setsid', ['-c', this.path, ...args], { stdio: options.stdio, env: hostEnvironment }) : spawn(this.path, args, { stdio: options.stdio, env: hostEnvironment })
+  /**
+   * Runs another process in a running container; the child's exit code is the process's.
+   * @param consoleSocket where the master of the process's terminal is sent to, when the process file asks for one
+   */
+  exec(id: string, options: { readonly processFile: string; readonly pidFile: string; readonly stdio: StdioOptions; readonly consoleSocket?: string }): ChildProcess {
+    const terminal = options.consoleSocket === undefined ? [] : ['--console-socket', options.consoleSocket]
+    return spawn(this.path, [...this.globalArgs, 'exec', '--process', options.processFile, '--pid-file', options.pidFile, ...terminal, id], { stdio: options.stdio, env: hostEnvironment })
   }
 }
 

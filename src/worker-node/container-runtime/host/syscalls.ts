@@ -44,6 +44,13 @@ const SOCK_CLOEXEC = 0o2000000
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const TIOCSWINSZ = 0x5414
+const TIOCGPTPEER = 0x5441
+const O_RDWR = 2
+const O_NOCTTY = 0o400
+const O_NONBLOCK = 0o4000
+const SOL_SOCKET = 1
+const SCM_RIGHTS = 1
+const MSG_CMSG_CLOEXEC = 0x4000_0000
 
 type NativeFunction = ReturnType<ReturnType<typeof koffi.load>['func']>
 let loaded: ReturnType<typeof load> | undefined
@@ -65,8 +72,11 @@ function load() {
     send: native('long send(int fd, const void *buffer, size_t length, int flags)'),
     recv: native('long recv(int fd, _Out_ void *buffer, size_t length, int flags)'),
     shutdown: native('int shutdown(int fd, int how)'),
-    openpty: native('int openpty(_Out_ int *master, _Out_ int *slave, char *name, const void *termios, const void *winsize)'),
+    listen: native('int listen(int fd, int backlog)'),
+    accept4: native('int accept4(int fd, void *address, void *length, int flags)'),
+    recvmsg: native('long recvmsg(int fd, void *message, int flags)'),
     ioctl: native('int ioctl(int fd, unsigned long request, const void *argument)'),
+    ioctlNumber: libc.func('ioctl', 'int', ['int', 'ulong', 'long']),
     syncfs: native('int syncfs(int fd)'),
   }
 }
@@ -174,16 +184,73 @@ export function connectToLoopback(fd: number, family: 4 | 6, port: number): Prom
   return new Promise((resolve, reject) => libc().connect.async(fd, address, address.length, (error: Error | null, result: number) => { if (error) reject(error); else resolve(result === 0) }))
 }
 
-/** Connects to a unix socket that keeps message borders (conmon's attach socket). */
-export function connectSeqpacket(path: string): number {
+function unixAddress(path: string, syscall: string): Buffer {
   const name = Buffer.from(path)
-  if (name.length > 107) throw new SystemCallError('connect', path, koffi.os.errno.ENAMETOOLONG ?? 36)
+  if (name.length > 107) throw new SystemCallError(syscall, path, koffi.os.errno.ENAMETOOLONG ?? 36)
   const address = Buffer.alloc(2 + name.length + 1)
   address.writeUInt16LE(AF_UNIX, 0)
   name.copy(address, 2)
+  return address
+}
+
+/** Connects to a unix socket that keeps message borders (conmon's attach socket). */
+export function connectSeqpacket(path: string): number {
+  const address = unixAddress(path, 'connect')
   const fd = check(libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket', 'seqpacket')
   try { check(libc().connect(fd, address, address.length), 'connect', path) } catch (error) { closeSync(fd); throw error }
   return fd
+}
+
+/** A unix socket at `path` on which one sender is awaited. */
+export function listenAt(path: string): number {
+  const address = unixAddress(path, 'bind')
+  const fd = check(libc().socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket', 'unix')
+  try {
+    check(libc().bind(fd, address, address.length), 'bind', path)
+    check(libc().listen(fd, 1), 'listen', path)
+  } catch (error) { closeSync(fd); throw error }
+  return fd
+}
+
+/** Takes a waiting connection; undefined when there is none yet. */
+export function acceptConnection(listener: number): number | undefined {
+  const fd: number = libc().accept4(listener, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC)
+  if (fd >= 0) return fd
+  const errno = koffi.errno()
+  if (errno === koffi.os.errno.EAGAIN || errno === koffi.os.errno.EINTR) return undefined
+  throw new SystemCallError('accept4', String(listener), errno)
+}
+
+/** A struct msghdr with one vector and room for one descriptor. Made once: the kernel reads addresses in it, so nothing of it may be collected. */
+function makeMessageHeader(): { readonly message: Buffer; readonly control: Buffer; readonly held: readonly Buffer[] } {
+  const piece = Buffer.alloc(4096)
+  const control = Buffer.alloc(128)
+  const vector = Buffer.alloc(128)
+  vector.writeBigUInt64LE(koffi.address(piece), 0)
+  vector.writeBigUInt64LE(BigInt(piece.length), 8)
+  const message = Buffer.alloc(128)
+  message.writeBigUInt64LE(koffi.address(vector), 16)
+  message.writeBigUInt64LE(1n, 24)
+  message.writeBigUInt64LE(koffi.address(control), 32)
+  return { message, control, held: [piece, vector] }
+}
+let messageHeader: ReturnType<typeof makeMessageHeader> | undefined
+
+/** The file descriptor that somebody sends over a connection; undefined while none has come. @throws SystemCallError when none will come */
+export function receiveDescriptor(connection: number): number | undefined {
+  const { message, control } = (messageHeader ??= makeMessageHeader())
+  // struct cmsghdr: length (8 bytes), level, type, and the descriptor.
+  message.writeBigUInt64LE(24n, 40)
+  control.fill(0)
+  const length: number = libc().recvmsg(connection, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+  if (length < 0) {
+    const errno = koffi.errno()
+    if (errno === koffi.os.errno.EAGAIN || errno === koffi.os.errno.EINTR) return undefined
+    throw new SystemCallError('recvmsg', String(connection), errno)
+  }
+  const carries = message.readBigUInt64LE(40) >= 20n && control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS
+  if (!carries) throw new SystemCallError('recvmsg', 'without a file descriptor', koffi.os.errno.EBADMSG ?? 74)
+  return control.readInt32LE(16)
 }
 
 /** Sends one message. False when the other side's queue is full. */
@@ -213,15 +280,9 @@ function windowSize(size: { readonly width: number; readonly height: number }): 
   return bytes
 }
 
-/** A pseudo-terminal that passes every byte on unchanged: the terminal inside the container does the echoing and line editing. */
-export function openPty(size: { readonly width: number; readonly height: number }): { readonly master: number; readonly slave: number } {
-  const master: [number] = [-1]
-  const slave: [number] = [-1]
-  const raw = Buffer.alloc(60)
-  raw.writeUInt32LE(0o60 | 0o200 | 0o17, 8) // control flags: 8 bits, receiver on, 38400 baud; no input, output or local flags at all
-  raw[17 + 6] = 1 // VMIN: a read waits for one byte
-  check(libc().openpty(master, slave, null, raw, windowSize(size)), 'openpty', '')
-  return { master: master[0], slave: slave[0] }
+/** The other end of a pseudo-terminal, by its master: also when it lies in a container's own /dev/pts. It never becomes anybody's controlling terminal. */
+export function openTerminalPeer(master: number): number {
+  return check(libc().ioctlNumber(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK), 'ioctl', 'TIOCGPTPEER')
 }
 
 /** Sets the size of the terminal behind an open file descriptor. */

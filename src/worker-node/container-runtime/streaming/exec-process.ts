@@ -1,18 +1,17 @@
 // Runs a further process in a running container: ExecSync (output collected, time limited) and streaming exec (pipes or a terminal).
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PassThrough, Writable } from 'node:stream'
-import type { Readable } from 'node:stream'
-import { ReadStream } from 'node:tty'
+import { PassThrough } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { ContainerManager } from '../containers/container-manager.ts'
 import type { OciRuntime } from '../containers/oci-runtime.ts'
-import { openPty, setTerminalSize } from '../host/syscalls.ts'
 import type { Clock } from '../../../lib/base/clock.ts'
 import { sleep } from '../../../lib/base/clock.ts'
 import type { Random } from '../../../lib/base/random.ts'
 import { CriError } from '../../../lib/cri-api/cri-services.ts'
 import type { ExecOptions, ProcessStreams, TerminalSize } from '../../../lib/cri-api/streams.ts'
+import { ExecTerminal } from './exec-terminal.ts'
 
 export interface ExecDependencies {
   readonly containers: ContainerManager
@@ -25,13 +24,11 @@ export interface ExecDependencies {
 const maxOutputBytes = 16 * 1024 * 1024
 /** How long output may keep coming after the process itself has ended (children that inherited its streams). */
 const drainMs = 1000
-/** How long a process with a terminal may take to start, on a busy machine. */
-const startingMs = 2000
 
-interface ExecFiles { readonly process: string; readonly pid: string }
+interface ExecFiles { readonly process: string; readonly pid: string; readonly socket: string }
 
 /** The process description: the container's own (user, capabilities, environment), with another command. */
-async function writeProcessFile(dependencies: ExecDependencies, containerId: string, command: readonly string[], terminal: boolean): Promise<ExecFiles> {
+async function writeProcessFile(dependencies: ExecDependencies, containerId: string, command: readonly string[], terminal: boolean, size?: TerminalSize): Promise<ExecFiles> {
   const { containers, random } = dependencies
   const record = containers.getRunning(containerId)
   if (command.length === 0) throw new CriError('InvalidArgument', 'no command given')
@@ -40,12 +37,12 @@ async function writeProcessFile(dependencies: ExecDependencies, containerId: str
   const own = (parsed as { readonly process: object & { readonly env: readonly string[] } }).process // cast: our own file
   const env = terminal && !own.env.some((pair) => pair.startsWith('TERM=')) ? [...own.env, 'TERM=xterm'] : own.env
   const name = join(bundle, `exec-${Buffer.from(random.bytes(6)).toString('hex')}`)
-  const files = { process: `${name}.json`, pid: `${name}.pid` }
-  await writeFile(files.process, JSON.stringify({ ...own, env, args: command, terminal }), { mode: 0o600 })
+  const files = { process: `${name}.json`, pid: `${name}.pid`, socket: `${name}.tty` }
+  await writeFile(files.process, JSON.stringify({ ...own, env, args: command, terminal, ...(terminal && size ? { consoleSize: size } : {}) }), { mode: 0o600 })
   return files
 }
 
-async function removeFiles(files: ExecFiles): Promise<void> { await Promise.all([rm(files.process, { force: true }), rm(files.pid, { force: true })]) }
+async function removeFiles(files: ExecFiles): Promise<void> { await Promise.all([rm(files.process, { force: true }), rm(files.pid, { force: true }), rm(files.socket, { force: true })]) }
 
 const readPid = (path: string): number => { try { return Number(readFileSync(path, 'utf8')) } catch { return 0 } }
 
@@ -64,7 +61,7 @@ export async function execSync(
   const { runtime, clock, containers } = dependencies
   const stop = new AbortController()
   try {
-    const child = runtime.exec(containers.get(request.containerId).id, { processFile: files.process, pidFile: files.pid, stdio: ['ignore', 'pipe', 'pipe'], withTerminal: false })
+    const child = runtime.exec(containers.get(request.containerId).id, { processFile: files.process, pidFile: files.pid, stdio: ['ignore', 'pipe', 'pipe'] })
     const stdout = collect(child.stdout)
     const stderr = collect(child.stderr)
     const ended = new Promise<number>((resolve, reject) => {
@@ -102,13 +99,13 @@ function collect(stream: Readable | null): { readonly bytes: () => Uint8Array; r
 
 /** Runs a command whose streams the caller holds. */
 export async function openExec(dependencies: ExecDependencies, options: ExecOptions, signal: AbortSignal): Promise<ProcessStreams> {
-  const files = await writeProcessFile(dependencies, options.containerId, options.command, options.tty)
+  const files = await writeProcessFile(dependencies, options.containerId, options.command, options.tty, options.size)
   const id = dependencies.containers.get(options.containerId).id
-  return options.tty ? openTerminal(dependencies.runtime, dependencies.clock, id, files, options, signal) : openPipes(dependencies.runtime, id, files, options, signal)
+  return options.tty ? openTerminal(dependencies, id, files, options, signal) : openPipes(dependencies.runtime, id, files, options, signal)
 }
 
 function openPipes(runtime: OciRuntime, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
-  const child = runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'], withTerminal: false })
+  const child = runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
   const { stdout, stderr } = child
   if (!stdout || !stderr) throw new CriError('Internal', 'exec has no pipes')
   child.stdin?.on('error', () => {}) // the process may end without reading all of it
@@ -118,40 +115,17 @@ function openPipes(runtime: OciRuntime, id: string, files: ExecFiles, options: E
   return finishStreams({ child, files, signal, stdin: child.stdin ?? undefined, stdout, stderr: shownErrors, resize: () => {}, complaint: () => complaint, release: () => {} })
 }
 
-function openTerminal(runtime: OciRuntime, clock: Clock, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
-  const { master, slave } = openPty(options.size ?? { width: 80, height: 24 })
-  const child = runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: [slave, slave, slave], withTerminal: true })
-  closeSync(slave)
-  const terminal = new ReadStream(master)
-  const stdout = new PassThrough()
-  let last = ''
-  terminal.on('data', (chunk: Buffer) => { last = chunk.toString().slice(-4096); if (!stdout.write(chunk)) terminal.pause() })
-  stdout.on('drain', () => terminal.resume())
-  // The last holder of the other end is gone: reading fails with EIO, which is this kind of file's way to say that it has ended.
-  terminal.on('error', () => stdout.end())
-  terminal.on('close', () => stdout.end())
-  child.on('close', () => { if (stdout.writable) setImmediate(() => { terminal.destroy() }) })
-  // Ending stdin must not close the terminal: that would hang up on the process, which may still have a lot to say.
-  const stdin = new Writable({ write(chunk: Buffer, _encoding, done) { if (terminal.destroyed) done(); else terminal.write(chunk, () => done()) } })
-  // The OCI runtime puts a terminal of its own between ours and the process; nobody tells when it stands. Clients tell the size at once, before there
-  // is a process: a size is set at our end, from where it may be copied, and at the process's, again while it may still be starting.
-  const openedAtMs = clock.monotonic()
-  let wanted: TerminalSize | undefined
-  const apply = (size: TerminalSize): void => {
-    if (terminal.destroyed || size !== wanted) return
-    let fd: number | undefined
-    try {
-      setTerminalSize(master, size)
-      const pid = readPid(files.pid)
-      if (pid > 0) setTerminalSize(fd = openSync(`/proc/${pid}/fd/0`, 'r+'), size)
-    } catch { /* not there yet, or it has just ended */ } finally { if (fd !== undefined) closeSync(fd) }
-  }
-  const resize = (size: TerminalSize): void => {
-    wanted = size
-    apply(size)
-    if (clock.monotonic() - openedAtMs < startingMs) for (const delayMs of [20, 50, 100, 200, 400, 800, 1600]) clock.setTimer(delayMs, () => apply(size), { keepAlive: false })
-  }
-  return finishStreams({ child, files, signal, stdin: options.stdin ? stdin : undefined, stdout, stderr: undefined, resize, complaint: () => last, release: () => terminal.destroy() })
+function openTerminal(dependencies: ExecDependencies, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
+  const terminal = new ExecTerminal(files.socket, dependencies.clock, dependencies.random)
+  if (options.size) terminal.resize(options.size)
+  const child = dependencies.runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: ['ignore', 'ignore', 'pipe'], consoleSocket: files.socket })
+  let complaint = ''
+  child.stderr?.on('data', (chunk: Buffer) => { if (complaint.length < 4096) complaint += chunk.toString() })
+  child.on('close', () => { void terminal.drain() })
+  return finishStreams({
+    child, files, signal, stdin: options.stdin ? terminal.stdin : undefined, stdout: terminal.stdout, stderr: undefined, resize: (size) => terminal.resize(size),
+    complaint: () => complaint || terminal.lastWords, release: () => terminal[Symbol.dispose](),
+  })
 }
 
 interface OpenProcess {
