@@ -89,7 +89,8 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     }, { keepAlive: false })
   }
 
-  const requestOverHttp2 = (request: ApiRequest): Promise<ApiResponse> => new Promise((resolve, reject) => {
+  /** @param retries how often a request that certainly was not processed may be sent again, over another connection */
+  const requestOverHttp2 = (request: ApiRequest, retries = 3): Promise<ApiResponse> => new Promise((resolve, reject) => {
     if (request.signal.aborted) { reject(request.signal.reason); return }
     const opened = connect()
     const body = request.body === undefined ? undefined : request.body instanceof Uint8Array ? request.body : Buffer.from(JSON.stringify(request.body))
@@ -102,15 +103,27 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       return
     }
     let answered = false
+    // A server that closes a connection says so while requests are on their way; what it has not begun may be asked again, whatever it is.
+    const fail = (error: TransportError): void => {
+      const wasRefused = stream.id === undefined || stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM
+      if (!wasRefused || answered || retries === 0 || failures.has(opened)) { reject(error); return }
+      forget(opened)
+      requestOverHttp2(request, retries - 1).then(resolve, reject)
+    }
     const onAbort = (): void => stream.close(http2.constants.NGHTTP2_CANCEL)
     request.signal.addEventListener('abort', onAbort, { once: true })
     stream.on('close', () => {
       request.signal.removeEventListener('abort', onAbort)
       if (request.signal.aborted) reject(request.signal.reason)
       // Once the answer has begun, its body tells how it ended: the stream can be closed before its last piece is taken.
-      else if (!answered) reject(new TransportError('ConnectionReset', `${url.host} closed the connection before it answered`))
+      else if (!answered && !failed) fail(new TransportError('ConnectionReset', `${url.host} closed the connection before it answered (code ${stream.rstCode})`))
     })
-    stream.on('error', (cause) => reject(request.signal.aborted ? request.signal.reason : toTransportError(failures.get(opened) ?? cause, url.host)))
+    let failed = false
+    stream.on('error', (cause) => {
+      failed = true
+      if (request.signal.aborted) reject(request.signal.reason)
+      else fail(toTransportError(failures.get(opened) ?? cause, url.host))
+    })
     stream.on('response', (raw) => {
       answered = true
       const headers = flatten(raw)
