@@ -1,5 +1,6 @@
 // What exec, attach and port-forward need of a session: the WebSocket's address and credentials, the terminal's raw mode and size, and the
 // exit code that the other side's status means. Upstream: kubectl/pkg/util/term, client-go/tools/remotecommand
+import { spawnSync } from 'node:child_process'
 import type { ClientOptions } from 'ws'
 import { ApiError } from '../../lib/client/api-error.ts'
 import { connectRemoteCommand, UpgradeRefused } from '../../lib/net/streaming/remote-command-client.ts'
@@ -57,6 +58,9 @@ function rawTerminal(context: KubectlContext, remote: RemoteCommandSession): Dis
   const { stdin, stdout } = context
   const resize = (): void => { if (stdout.columns && stdout.rows) remote.resize({ width: stdout.columns, height: stdout.rows }) }
   stdin.setRawMode(true)
+  // Node's raw mode still puts a carriage return before every line feed of the output; the terminal on the other side has done that already.
+  // Leaving raw mode brings back all that was before.
+  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] })
   stdout.on('resize', resize)
   resize()
   return { [Symbol.dispose]: () => { stdin.setRawMode(false); stdout.off('resize', resize) } }

@@ -53,7 +53,7 @@ export function accessTests(world: () => NodeWorld): void {
         assert.ok(chosen)
         const command = ['stty rows 33 cols 101;', chosen.program, ...chosen.args, 'exec', '-it', own('terminal'), '--', 'sh', '-c', '"tty; sleep 0.5; stty size; exit 5"'].join(' ')
         const done = await run('script', ['-qec', command, '/dev/null'], { env: { KUBECONFIG: world().cluster.kubeconfig } })
-        assert.match(done.stdout, /\/dev\/pts\/\d+\r+\n\S*33 101\r+\n/, done.stdout)
+        assert.match(done.stdout, /\/dev\/pts\/\d+\r\n\S*33 101\r\n/, JSON.stringify(done.stdout))
         assert.equal(done.code, 5)
       })
 
