@@ -35,6 +35,8 @@ export const layers: readonly Layer[] = [
   { path: 'control-plane/etcd', may: everyLib },
   { path: 'control-plane/etcd/mvcc', pure: true, may: ['lib/base', 'lib/etcd-api'] },
   { path: 'control-plane/etcd/raft', pure: true, may: ['lib/base'] },
+  { path: 'control-plane/etcd/metrics', pure: true, may: ['lib/base'] },
+  { path: 'control-plane/etcd/membership', pure: true, may: ['lib/base', 'lib/etcd-api', 'control-plane/etcd/raft'] },
   { path: 'control-plane/etcd/lease', pure: true, may: ['lib/base', 'lib/etcd-api'] },
   { path: 'control-plane/kube-apiserver', may: everyLib },
   { path: 'control-plane/kube-apiserver/registry', pure: true, may: [...pureLibs, 'lib/client'] },

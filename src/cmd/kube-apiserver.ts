@@ -10,17 +10,13 @@ import { realClock } from '../lib/async/real-clock.ts'
 import { realRandom } from '../lib/async/real-random.ts'
 import { parseCidr } from '../lib/apimachinery/ip-address.ts'
 import type { FlagSpecs } from '../lib/component-base/flags.ts'
-import { RemoteEtcdClient } from '../lib/etcd-client/remote-etcd-client.ts'
 import { createAuthority, issueCertificate } from '../lib/net/pki/certificates.ts'
+import { connectEtcd, EtcdFlagError, waitForEtcd, type EtcdConnections } from './kube-apiserver/connect-etcd.ts'
+import { checkEtcdFlags, etcdFlags, normalisePrefix } from './kube-apiserver/etcd-flags.ts'
 import { runComponent, untilAborted } from './run-component.ts'
 
 const flags = {
-  'etcd-servers': { type: 'strings', usage: 'etcd servers to connect to: scheme://ip:port, comma-separated' },
-  'etcd-cafile': { type: 'string', usage: 'authority of the etcd servers’ certificates' },
-  'etcd-certfile': { type: 'string', usage: 'certificate that etcd knows this server by' },
-  'etcd-keyfile': { type: 'string', usage: 'key of that certificate' },
-  'etcd-prefix': { type: 'string', default: '/registry', usage: 'prefix of all keys; only /registry is supported' },
-  'etcd-compaction-interval': { type: 'duration', default: 300_000, usage: 'time between compactions; 0 leaves them to others' },
+  ...etcdFlags,
   'bind-address': { type: 'string', default: '0.0.0.0', usage: 'address to listen on' },
   'secure-port': { type: 'int', default: 6443, usage: 'port to listen on' },
   'advertise-address': { type: 'string', usage: 'address under which the cluster reaches this server; the first of the machine when absent' },
@@ -50,6 +46,7 @@ const flags = {
   'max-mutating-requests-inflight': { type: 'int', default: 200, usage: 'most requests at a time that write' },
   'request-timeout': { type: 'duration', default: 60_000, usage: 'longest time for a request that isn’t a stream' },
   'min-request-timeout': { type: 'int', default: 1800, usage: 'seconds that a watch lasts at least' },
+  'endpoint-reconciler-type': { type: 'string', default: 'lease', usage: 'who writes the endpoints of default/kubernetes: lease (the API servers that are alive) or none' },
   'event-ttl': { type: 'duration', default: 3_600_000, usage: 'how long events are kept' },
 } as const satisfies FlagSpecs
 
@@ -60,11 +57,12 @@ const withoutEffect = {
   'requestheader-extra-headers-prefix': { type: 'strings', usage: 'no effect' },
   'requestheader-group-headers': { type: 'strings', usage: 'no effect' }, 'requestheader-username-headers': { type: 'strings', usage: 'no effect' }, 'requestheader-uid-headers': { type: 'strings', usage: 'no effect' },
   'proxy-client-cert-file': { type: 'string', usage: 'no effect' }, 'proxy-client-key-file': { type: 'string', usage: 'no effect' }, 'enable-aggregator-routing': { type: 'bool', usage: 'no effect' },
-  'encryption-provider-config': { type: 'string', usage: 'no effect' }, 'feature-gates': { type: 'string', usage: 'no effect' }, 'runtime-config': { type: 'string', usage: 'no effect' }, 'storage-backend': { type: 'string', usage: 'no effect' },
-  'storage-media-type': { type: 'string', usage: 'no effect: values are JSON' }, profiling: { type: 'bool', default: true, usage: 'no effect' }, 'apiserver-count': { type: 'int', usage: 'no effect' }, 'endpoint-reconciler-type': { type: 'string', usage: 'no effect' },
+  'encryption-provider-config': { type: 'string', usage: 'no effect' }, 'feature-gates': { type: 'string', usage: 'no effect' }, 'runtime-config': { type: 'string', usage: 'no effect' },
+  profiling: { type: 'bool', default: true, usage: 'no effect' }, 'apiserver-count': { type: 'int', usage: 'no effect' }, 'master-service-namespace': { type: 'string', usage: 'no effect: default' },
   'external-hostname': { type: 'string', usage: 'no effect' }, 'service-account-lookup': { type: 'bool', default: true, usage: 'no effect: always' }, 'service-account-jwks-uri': { type: 'string', usage: 'no effect' },
   'service-account-max-token-expiration': { type: 'duration', usage: 'no effect' }, 'service-account-extend-token-expiration': { type: 'bool', default: true, usage: 'no effect: always' }, 'tls-min-version': { type: 'string', usage: 'no effect: 1.2' },
-  'tls-cipher-suites': { type: 'strings', usage: 'no effect' }, 'watch-cache': { type: 'bool', default: true, usage: 'no effect: always' }, 'default-watch-cache-size': { type: 'int', usage: 'no effect' }, 'goaway-chance': { type: 'string', usage: 'no effect' },
+  'tls-cipher-suites': { type: 'strings', usage: 'no effect' }, 'watch-cache': { type: 'bool', default: true, usage: 'no effect: always' }, 'default-watch-cache-size': { type: 'int', usage: 'no effect' }, 'watch-cache-sizes': { type: 'strings', usage: 'no effect: every resource is cached' },
+  'delete-collection-workers': { type: 'int', default: 1, usage: 'no effect' }, 'enable-garbage-collector': { type: 'bool', default: true, usage: 'no effect: always' }, 'encryption-provider-config-automatic-reload': { type: 'bool', usage: 'no effect' }, 'goaway-chance': { type: 'string', usage: 'no effect' },
   'shutdown-delay-duration': { type: 'duration', usage: 'no effect' }, 'kubelet-timeout': { type: 'duration', usage: 'no effect' }, 'kubelet-port': { type: 'int', usage: 'no effect' }, 'cors-allowed-origins': { type: 'strings', usage: 'no effect' },
   'enable-priority-and-fairness': { type: 'bool', default: true, usage: 'no effect' }, 'oidc-issuer-url': { type: 'string', usage: 'no effect' }, 'oidc-client-id': { type: 'string', usage: 'no effect' }, logtostderr: { type: 'bool', usage: 'no effect' },
 } as const satisfies FlagSpecs
@@ -76,8 +74,11 @@ export function run(args: readonly string[]): Promise<number> {
     flags: { ...flags, ...withoutEffect },
     async main({ flags: given, given: named }, logger, signal) {
       const fail = (message: string): number => { process.stderr.write(`Error: ${message}\n`); return 1 }
-      if (given['etcd-servers'].length === 0) return fail('--etcd-servers must be specified')
-      if (given['etcd-prefix'] !== '/registry') return fail('--etcd-prefix: only /registry is supported')
+      const wrongFlags = checkEtcdFlags(given)
+      if (wrongFlags.length > 0) return fail(wrongFlags.join('\nError: '))
+      const { 'endpoint-reconciler-type': reconciler, 'storage-media-type': mediaType } = given
+      if (reconciler !== 'lease' && reconciler !== 'none') return fail(`--endpoint-reconciler-type: ${reconciler} is not known here (lease, none)`)
+      if (mediaType !== 'application/json') logger.warn('Objects are written to etcd as JSON, which every API server reads; --storage-media-type has no effect', { asked: mediaType })
       if (!parseCidr(given['service-cluster-ip-range'])) return fail(`--service-cluster-ip-range: ${given['service-cluster-ip-range']} is no network`)
       const ports = /^(\d+)-(\d+)$/.exec(given['service-node-port-range'])
       if (!ports) return fail(`--service-node-port-range: ${given['service-node-port-range']} is no range of ports`)
@@ -88,13 +89,11 @@ export function run(args: readonly string[]): Promise<number> {
       if (unbuilt.length > 0) logger.warn('Admission plugins without effect', { plugins: unbuilt.join(',') })
       for (const name of named) if (Object.hasOwn(withoutEffect, name)) logger.info('Flag without effect', { flag: `--${name}` }, 2)
       const file = (path: string): string | undefined => (path === '' ? undefined : readFileSync(path, 'utf8'))
-      const cafile = file(given['etcd-cafile'])
-      const certfile = file(given['etcd-certfile'])
-      const keyfile = file(given['etcd-keyfile'])
-      using etcd = new RemoteEtcdClient({
-        endpoints: given['etcd-servers'], clock: realClock,
-        ...((cafile ?? certfile) !== undefined && { tls: { ...(cafile !== undefined && { ca: cafile }), ...(certfile !== undefined && { cert: certfile }), ...(keyfile !== undefined && { key: keyfile }) } }),
-      })
+      let connections: EtcdConnections
+      try { connections = connectEtcd(given, realClock, realRandom) } catch (error) { if (error instanceof EtcdFlagError) return fail(error.message); throw error }
+      using held = connections
+      const { etcd, overrides } = held
+      try { await waitForEtcd(held, given, realClock, logger, signal) } catch (error) { if (error instanceof EtcdFlagError) return fail(error.message); throw error }
       const advertise = given['advertise-address'] || firstAddress() || '127.0.0.1'
       const signingKey = file(given['service-account-signing-key-file'])
       const clientCa = file(given['client-ca-file'])
@@ -119,6 +118,8 @@ export function run(args: readonly string[]): Promise<number> {
         },
         maxRequestsInFlight: given['max-requests-inflight'], maxMutatingRequestsInFlight: given['max-mutating-requests-inflight'], requestTimeoutMs: given['request-timeout'],
         minRequestTimeoutSeconds: given['min-request-timeout'], eventTtlSeconds: Math.max(1, Math.round(given['event-ttl'] / 1000)), compactionIntervalMs: given['etcd-compaction-interval'],
+        etcdPrefix: normalisePrefix(given['etcd-prefix']), etcdOverrides: overrides, etcdHealthcheckTimeoutMs: given['etcd-healthcheck-timeout'], etcdReadycheckTimeoutMs: given['etcd-readycheck-timeout'],
+        dbMetricPollIntervalMs: given['etcd-db-metric-poll-interval'], countMetric: given['etcd-count-metric-poll-period'] > 0, leaseReuseSeconds: given['lease-reuse-duration-seconds'], endpointReconciler: reconciler,
       }, signal)
       const listening = await apiServer.listen({ address: given['bind-address'], port: given['secure-port'] })
       logger.info('Serving securely', { address: listening.address, port: listening.port })

@@ -17,6 +17,7 @@ const programs: { readonly [name: string]: () => Promise<{ readonly run: Program
   kubectl: () => import('./kubectl.ts'),
   kubelet: () => import('./kubelet.ts'),
   node: () => import('./node.ts'),
+  unit: () => import('./unit.ts'),
 }
 
 const [name = 'help', ...args] = process.argv.slice(2)

@@ -1,271 +1,188 @@
-// npm run bench:etcd [--quick]: our etcd beside the original (test/interop/.bin/etcd), same machine, same client, same disk, default fsync.
+// npm run bench:etcd: our etcd beside the original (test/interop/.bin/etcd), same machine, same clients, same disk, fsync on.
 //
-// Every cell is measured in rounds that alternate between the two servers, each alone at the time: throughput, p50 and p99, CPU of the
-// server per operation (from /proc), and the ratio ours / original beside the target of PROMISES.md. Asserts nothing.
-// Client: h2load with recorded gRPC frames, one connection, c streams; without h2load, and for what needs changing frames (unique keys,
-// watches), the raw client beside this file.
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+//   npm run bench:etcd                         everything, about fifteen minutes
+//   npm run bench:etcd -- --only=put,range     sections: put, txn, range, watch, keys, failover, perf
+//   npm run bench:etcd -- --quick              a smoke run of every section in less than a minute
+//
+// Further: --c=1,64  --rounds=3  --requests=20000 (per cell at 64 clients)  --watchers=1,100,1000  --keys=1000000  --kills=10  --loads=l,xl
+// --ours="path etcd"  --original=path  --raw (without h2load).
+//
+// The two servers alternate in rounds, each alone at the time, so that noise hits both; medians. CPU is the server's user and system time per
+// operation: the figure that other work on the machine changes least. Asserts nothing but that everything was answered.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { cpus, hostname, loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { encodeProto3 } from '../../src/lib/base/protobuf/proto3.ts'
-import { etcdTable } from '../../src/lib/etcd-api/generated/table.ts'
-import { grpcFrame, headerBlock, RawHttp2Client } from './raw-http2-client.ts'
+import { checkPerf } from './etcd/check-perf.ts'
+import { killLeader, moveLeader } from './etcd/failover.ts'
+import { haveH2load, measure, workloads, type Sample } from './etcd/load.ts'
+import { fill, list, restart, type ListSample } from './etcd/many-keys.ts'
+import { killAll, pause, residentMb, sides, startOne, startThree, type EtcdServer, type Programs, type Side } from './etcd/servers.ts'
+import { measureWatch } from './etcd/watch.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const quick = process.argv.includes('--quick')
 const option = (name: string): string | undefined => process.argv.find((a) => a.startsWith(`--${name}=`))?.slice(name.length + 3)
-const seconds = Number(option('seconds') ?? (quick ? 0.5 : 1))
-const rounds = Number(option('rounds') ?? (quick ? 1 : 2))
-const concurrencies = (option('c') ?? (quick ? '1,64,256' : '1,16,64,256')).split(',').map(Number)
-const watcherCounts = (option('watchers') ?? '1,100,1000').split(',').map(Number).filter((n) => n > 0)
+const numbers = (name: string, otherwise: string): number[] => (option(name) ?? otherwise).split(',').map(Number).filter((n) => n > 0)
+const quick = process.argv.includes('--quick')
+const rounds = Number(option('rounds') ?? (quick ? 1 : 3))
+const requests = Number(option('requests') ?? (quick ? 2000 : 20_000))
+const concurrencies = numbers('c', quick ? '1,64' : '1,16,64,256')
+const watcherCounts = numbers('watchers', '1,100,1000')
+const keyCount = Number(option('keys') ?? (quick ? 20_000 : 1_000_000))
+const kills = Number(option('kills') ?? (quick ? 1 : 10))
+const loads = (option('loads') ?? (quick ? 's' : 'l,xl')).split(',')
 const chosen = option('only')?.split(',')
-const original = option('original') ?? resolve(root, 'test/interop/.bin/etcd')
-const ours = option('ours') ?? join(root, 'k8ts')
-const haveH2load = spawnSync('h2load', ['--version']).status === 0 && !process.argv.includes('--raw')
+const bin = join(root, 'test/interop/.bin')
+const original = option('original') ?? join(bin, 'etcd')
+const programs: Programs = { ours: option('ours')?.split(' ') ?? [join(root, 'k8ts'), 'etcd'], original: [original] }
+if (!existsSync(original)) throw new Error(`no original etcd at ${original}: run test/interop/build-originals.sh`)
 
-const pause = (ms: number): Promise<void> => new Promise((next) => setTimeout(next, ms))
-const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
+const print = (line = ''): void => { process.stdout.write(`${line}\n`) }
+const progress = (what: string): void => { if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what}`) }
+const wants = (section: string): boolean => chosen === undefined || chosen.includes(section)
+const middle = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+const highest = (values: readonly number[]): number => Math.max(...values)
+const folder = mkdtempSync(join(tmpdir(), 'k8ts-bench-etcd-'))
 
-interface EtcdProcess { readonly name: string; readonly port: number; readonly pid: number; stop(): Promise<void> }
-interface Sample { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number; readonly cpuMicros: number }
-
-function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => done(address !== null && typeof address === 'object' ? address.port : 0))
-    })
-  })
-}
-
-async function startEtcd(name: string, command: readonly string[], folder: string): Promise<EtcdProcess> {
-  const [port, peer] = [await freePort(), await freePort()]
-  const [url, peerUrl] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peer}`]
-  const [program = '', ...first] = command
-  const child = spawn(program, [...first, '--data-dir', join(folder, name), '--listen-client-urls', url, '--advertise-client-urls', url, '--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl,
-    '--initial-cluster', `default=${peerUrl}`, '--log-level', 'error', '--quota-backend-bytes', String(8 * 2 ** 30)], { stdio: 'ignore', cwd: root })
-  const gone = new Promise<void>((done) => { child.on('exit', () => done()) })
-  for (let i = 0; ; i++) {
-    if (child.exitCode !== null || i === 200) throw new Error(`${name} did not start`)
-    const answer = await fetch(`${url}/health`).then((r) => r.text(), () => '')
-    if (answer.includes('true')) break
-    await pause(50)
-  }
-  return { name, port, pid: child.pid ?? 0, stop: async () => { child.kill('SIGTERM'); await gone } }
-}
-
-/** Seconds of processor that a process has used. */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-}
-
-function quantile(sorted: Float64Array, q: number): number { return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN }
-
-// ---- what is asked ----
-
-const key = Buffer.concat([Buffer.from('/registry/pods/default/'), Buffer.alloc(233, 'k')])
-const value = Buffer.alloc(1024, 'v')
-
-function createTxn(name: Uint8Array, compared: Uint8Array = name): Uint8Array {
-  return encodeProto3(etcdTable, 'TxnRequest', {
-    compare: [{ result: 'EQUAL', target: 'MOD', key: compared, modRevision: 0 }], success: [{ requestPut: { key: name, value } }], failure: [{ requestRange: { key: name } }],
-  })
-}
-
-interface Workload { readonly name: string; readonly path: string; readonly message: Uint8Array; readonly target: string; readonly unique?: boolean }
-
-const workloads: readonly Workload[] = [
-  { name: 'put', path: '/etcdserverpb.KV/Put', message: encodeProto3(etcdTable, 'PutRequest', { key, value }), target: 'raw 2.5x, CPU 1/4' },
-  { name: 'txn write', path: '/etcdserverpb.KV/Txn', message: createTxn(key, Buffer.from('/never')), target: 'c=1 1.5x, c=64 2x' },
-  { name: 'txn create', path: '/etcdserverpb.KV/Txn', message: createTxn(key), target: 'c=1 1.5x, c=64 2x', unique: true },
-  { name: 'range', path: '/etcdserverpb.KV/Range', message: encodeProto3(etcdTable, 'RangeRequest', { key }), target: 'c=64 2x, raw 3x' },
-  { name: 'range ser.', path: '/etcdserverpb.KV/Range', message: encodeProto3(etcdTable, 'RangeRequest', { key, serializable: true }), target: 'raw 3x' },
-].filter((w) => chosen === undefined || chosen.includes(w.name))
-
-let uniqueKeys = 0
-
-/** The same request with a key that was never used: the frames differ in eight digits at known places. */
-function uniqueBody(template: Buffer, places: readonly number[]): Buffer {
-  const body = Buffer.from(template)
-  const digits = String(uniqueKeys++).padStart(10, '0')
-  for (const place of places) body.write(digits, place, 'latin1')
-  return body
-}
-
-function placesOf(bytes: Buffer, needle: Buffer): number[] {
-  const places: number[] = []
-  for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) places.push(at + needle.length - 10)
-  return places
-}
-
-// ---- clients ----
-
-function runH2load(port: number, workload: Workload, c: number, folder: string): Promise<{ count: number; wallSeconds: number; latencies: Float64Array }> {
-  const [bodyFile, logFile] = [join(folder, 'body'), join(folder, 'log')]
-  writeFileSync(bodyFile, grpcFrame(workload.message))
-  rmSync(logFile, { force: true })
-  const child = spawn('h2load', ['-c', '1', '-m', String(c), '-D', String(Math.max(1, Math.round(seconds))), '-d', bodyFile, '-H', 'content-type: application/grpc', '-H', 'te: trailers', `--log-file=${logFile}`,
-    `http://127.0.0.1:${port}${workload.path}`], { stdio: ['ignore', 'ignore', 'inherit'] })
-  return new Promise((done) => {
-    child.on('exit', () => {
-      const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').trimEnd().split('\n') : []
-      const latencies = new Float64Array(lines.length)
-      let [first, last, count] = [Infinity, 0, 0]
-      for (const line of lines) {
-        const [start, status, micros] = line.split('\t').map(Number)
-        if (status !== 200 || start === undefined || micros === undefined) continue
-        latencies[count++] = micros / 1000
-        first = Math.min(first, start)
-        last = Math.max(last, start + micros)
-      }
-      done({ count, wallSeconds: (last - first) / 1e6, latencies: latencies.subarray(0, count) })
-    })
-  })
-}
-
-async function runRaw(port: number, workload: Workload, c: number): Promise<{ count: number; wallSeconds: number; latencies: Float64Array }> {
-  const block = headerBlock(workload.path)
-  const template = grpcFrame(workload.message)
-  const places = workload.unique ? placesOf(template, key) : []
-  const latencies: number[] = []
-  const started = new Map<number, number>()
-  const endAt = performance.now() + seconds * 1000
-  let finish: (() => void) | undefined
-  const finished = new Promise<void>((done) => { finish = done })
-  const client = await RawHttp2Client.open(port, {
-    ended: (stream) => {
-      const now = performance.now()
-      latencies.push(now - (started.get(stream) ?? now))
-      started.delete(stream)
-      if (now < endAt) ask()
-      else if (started.size === 0) finish?.()
-    },
-  })
-  const ask = (): void => { started.set(client.request(block, workload.unique ? uniqueBody(template, places) : template, true), performance.now()) }
-  const begin = performance.now()
-  for (let i = 0; i < c; i++) ask()
-  await finished
-  client.close()
-  return { count: latencies.length, wallSeconds: (performance.now() - begin) / 1000, latencies: Float64Array.from(latencies) }
-}
-
-async function measure(server: EtcdProcess, workload: Workload, c: number, folder: string): Promise<Sample> {
-  const cpuBefore = cpuSeconds(server.pid)
-  const { count, wallSeconds, latencies } = haveH2load && !workload.unique ? await runH2load(server.port, workload, c, folder) : await runRaw(server.port, workload, c)
-  const cpu = cpuSeconds(server.pid) - cpuBefore
-  latencies.sort()
-  return { perSecond: count / wallSeconds, p50Ms: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99), cpuMicros: (cpu / count) * 1e6 }
-}
-
-// ---- watch fan-out ----
-
-/** Counts the events of a stream's WatchResponses; field 11 of each message is an event. */
-class EventCounter {
-  events = 0
-  #rest: Buffer | undefined
-
-  push(chunk: Buffer): void {
-    const bytes = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk
-    let at = 0
-    while (bytes.length - at >= 5) {
-      const length = bytes.readUInt32BE(at + 1)
-      if (bytes.length - at < 5 + length) break
-      this.#message(bytes, at + 5, at + 5 + length)
-      at += 5 + length
-    }
-    this.#rest = at < bytes.length ? Buffer.from(bytes.subarray(at)) : undefined
-  }
-
-  #message(bytes: Buffer, start: number, end: number): void {
-    let at = start
-    const varint = (): number => {
-      let [result, scale] = [0, 1]
-      for (;;) {
-        const byte = bytes[at++] ?? 0
-        result += (byte & 0x7f) * scale
-        if (byte < 0x80) return result
-        scale *= 128
-      }
-    }
-    while (at < end) {
-      const tag = varint()
-      if (tag % 8 === 2) { const length = varint(); at += length; if (tag === 90) this.events++ } else varint()
+/** Runs both sides in rounds that alternate. */
+async function alternate<S>(name: string, count: number, run: (side: Side, round: number) => Promise<S>): Promise<{ readonly [side in Side]: readonly S[] }> {
+  const samples: { [side in Side]: S[] } = { ours: [], original: [] }
+  for (let round = 0; round < count; round++) {
+    for (const side of round % 2 === 0 ? sides : [...sides].reverse()) {
+      progress(`${name}: round ${round + 1} of ${count}, ${side}`)
+      samples[side].push(await run(side, round))
     }
   }
+  progress('')
+  return samples
 }
 
-/** One connection and stream with `count` watches of one prefix, as clientv3 has them; a writer with 16 puts in flight. */
-async function measureWatch(server: EtcdProcess, count: number): Promise<Sample> {
-  const counter = new EventCounter()
-  let answers = 0
-  const sink = await RawHttp2Client.open(server.port, { data: (_, bytes) => { answers += bytes.length; counter.push(bytes) } })
-  const create = grpcFrame(encodeProto3(etcdTable, 'WatchRequest', { createRequest: { key: Buffer.from('/registry/pods/'), rangeEnd: Buffer.from('/registry/pods0') } }))
-  const watch = sink.request(headerBlock('/etcdserverpb.Watch/Watch'), create, false)
-  for (let i = 1; i < count; i++) sink.send(watch, create)
-  let quiet = -1
-  while (quiet !== answers || answers === 0) { quiet = answers; await pause(100) }
-  const put = grpcFrame(workloads.length > 0 ? encodeProto3(etcdTable, 'PutRequest', { key, value }) : Buffer.alloc(0))
-  const block = headerBlock('/etcdserverpb.KV/Put')
-  let [puts, open, running] = [0, 0, true]
-  const writer = await RawHttp2Client.open(server.port, { ended: () => { puts++; open--; if (running) ask() } })
-  const ask = (): void => { open++; writer.request(block, put, true) }
-  const cpuBefore = cpuSeconds(server.pid)
-  const begin = performance.now()
-  for (let i = 0; i < 16; i++) ask()
-  await pause(seconds * 1000)
-  running = false
-  const limit = performance.now() + 10_000
-  while ((open > 0 || counter.events < puts * count) && performance.now() < limit) await pause(5)
-  const wall = (performance.now() - begin) / 1000
-  const { events } = counter
-  if (events < puts * count) console.log(`   (${server.name}: ${puts * count - events} of ${puts * count} events did not come within 10 s)`)
-  const sample = { perSecond: events / wall, p50Ms: Number.NaN, p99Ms: puts / wall, cpuMicros: ((cpuSeconds(server.pid) - cpuBefore) / events) * 1e6 }
-  sink.close()
-  writer.close()
-  await pause(50)
-  return sample
-}
-
-// ---- the table ----
+const number = (value: number, width: number, digits = 0): string => (Number.isNaN(value) ? '-' : value.toFixed(digits)).padStart(width)
+const cell = (s: Sample): string => `${number(s.perSecond, 8)}/s ${number(s.p50Ms, 7, 2)} ${number(s.p99Ms, 7, 1)} ${number(s.cpuMicros, 7, 1)}`
 
 function median(samples: readonly Sample[]): Sample {
-  const of = (pick: (s: Sample) => number): number => { const sorted = samples.map(pick).sort((a, b) => a - b); return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN }
+  const of = (pick: (s: Sample) => number): number => middle(samples.map(pick))
   return { perSecond: of((s) => s.perSecond), p50Ms: of((s) => s.p50Ms), p99Ms: of((s) => s.p99Ms), cpuMicros: of((s) => s.cpuMicros) }
 }
 
-const cell = (s: Sample): string => `${Math.round(s.perSecond).toString().padStart(7)}/s ${Number.isNaN(s.p50Ms) ? '     -' : s.p50Ms.toFixed(2).padStart(6)} ${s.p99Ms.toFixed(1).padStart(6)} ${s.cpuMicros.toFixed(1).padStart(6)}`
-
-async function row(name: string, c: number, target: string, servers: readonly [EtcdProcess, EtcdProcess], run: (server: EtcdProcess) => Promise<Sample>): Promise<void> {
-  const samples: [Sample[], Sample[]] = [[], []]
-  for (let round = 0; round < rounds; round++) {
-    for (const at of round % 2 === 0 ? [0, 1] as const : [1, 0] as const) samples[at].push(await run(servers[at]))
-  }
-  const [mine, theirs] = [median(samples[0]), median(samples[1])]
-  console.log(`${name.padEnd(11)} ${String(c).padStart(4)} | ${cell(mine)} | ${cell(theirs)} | ${(mine.perSecond / theirs.perSecond).toFixed(2).padStart(5)}x  CPU ${(mine.cpuMicros / theirs.cpuMicros).toFixed(2)}x | ${target}`)
+async function row(name: string, c: number, target: string, run: (side: Side) => Promise<Sample>): Promise<void> {
+  const samples = await alternate(`${name} ${c}`, rounds, run)
+  const [mine, theirs] = [median(samples.ours), median(samples.original)]
+  print(`${name.padEnd(11)} ${String(c).padStart(4)} | ${cell(mine)} | ${cell(theirs)} | ${(mine.perSecond / theirs.perSecond).toFixed(2).padStart(5)}x  CPU ${(mine.cpuMicros / theirs.cpuMicros).toFixed(2)}x | ${target}`)
 }
 
-if (!existsSync(original)) throw new Error(`no original etcd at ${original}: run test/interop/build-originals.sh`)
-const folder = mkdtempSync(join(tmpdir(), 'k8ts-bench-etcd-'))
-const servers: EtcdProcess[] = []
+/** A line of a table without clients: ours, the original's, and the ratio. */
+function line(name: string, mine: number, theirs: number, unit: string, digits = 0): void {
+  print(`${name.padEnd(46)} | ${number(mine, 10, digits)} ${unit.padEnd(3)} | ${number(theirs, 10, digits)} ${unit.padEnd(3)} | ${number(mine / theirs, 6, 2)}x`)
+}
+
+async function withServers(use: (servers: { readonly [side in Side]: EtcdServer }) => Promise<void>): Promise<void> {
+  const place = mkdtempSync(join(folder, 'single-'))
+  const servers = { ours: await startOne('ours', programs, place), original: await startOne('original', programs, place) }
+  try {
+    await use(servers)
+  } finally {
+    for (const side of sides) await servers[side].stop()
+    rmSync(place, { recursive: true, force: true })
+  }
+}
+
+/** Fewer at low concurrency, where each takes a write of its own. */
+const requestsAt = (c: number): number => Math.max(200, Math.round(c === 1 ? requests / 10 : c < 64 ? requests / 2 : requests))
+
+async function loadSections(): Promise<void> {
+  await withServers(async (servers) => {
+    print(`what           c | ours              p50     p99  CPU us | original          p50     p99  CPU us | ratio             | target\n${'-'.repeat(138)}`)
+    const [put] = workloads
+    // Compilers and caches warm up with what is measured.
+    for (const workload of workloads) if (workload === put || wants(workload.section)) for (const side of sides) await measure(servers[side], workload, 64, requests, folder)
+    for (const workload of workloads) if (wants(workload.section)) for (const c of concurrencies) await row(workload.name, c, workload.target(c), (side) => measure(servers[side], workload, c, requestsAt(c), folder))
+    if (!wants('watch') || watcherCounts.length === 0) return
+    print('watch fan-out: events/s; puts/s in the place of p99; CPU per event')
+    for (const count of watcherCounts) await row('watch', count, count === 100 ? '1.3x' : '1x', (side) => measureWatch(servers[side], count, quick ? 100 : count === 1 ? 5000 : 1000))
+  })
+}
+
+async function manyKeys(): Promise<void> {
+  await withServers(async (first) => {
+    const servers: { [side in Side]: EtcdServer } = { ...first }
+    print(`\n${keyCount} keys of 41 bytes with 256 bytes each`.padEnd(47) + '| ours           | original       | ratio\n' + '-'.repeat(92))
+    const empty = await alternate('memory, empty', 1, async (side) => residentMb(servers[side].pid))
+    const filled = await alternate('fill', 1, (side) => fill(servers[side], keyCount))
+    line('create, 100 a transaction: keys per second', keyCount / filled.ours[0]!.seconds, keyCount / filled.original[0]!.seconds, '/s') // cast: one round
+    line('CPU per key', filled.ours[0]!.cpuMicros, filled.original[0]!.cpuMicros, 'us', 1) // cast: one round
+    await pause(quick ? 200 : 3000)
+    line('resident memory, empty', empty.ours[0] ?? 0, empty.original[0] ?? 0, 'MB')
+    line('resident memory, filled', residentMb(servers.ours.pid), residentMb(servers.original.pid), 'MB')
+    const restarts = await alternate('restart', quick ? 1 : Math.min(rounds, 2), async (side) => {
+      const done = await restart(servers[side])
+      servers[side] = done.server
+      return done
+    })
+    line('start to the first linearizable read', middle(restarts.ours.map((r) => r.ms)), middle(restarts.original.map((r) => r.ms)), 'ms')
+    line('CPU of the start', middle(restarts.ours.map((r) => r.cpuSeconds * 1000)), middle(restarts.original.map((r) => r.cpuSeconds * 1000)), 'ms')
+    line('resident memory after the start', residentMb(servers.ours.pid), residentMb(servers.original.pid), 'MB')
+    for (const method of ['Range', 'RangeStream'] as const) {
+      const lists = await alternate(`list, ${method}`, quick ? 1 : rounds, (side) => list(servers[side], method))
+      const show = (name: string, unit: string, pick: (s: ListSample) => number, of = middle): void => line(`list of all (${method}): ${name}`, of(lists.ours.map(pick)), of(lists.original.map(pick)), unit)
+      show('time', 'ms', (s) => s.ms)
+      show('CPU', 'ms', (s) => s.cpuMs)
+      show('longest wait of another read', 'ms', (s) => s.longestWaitMs, highest)
+      show('resident memory, highest', 'MB', (s) => s.peakMb, highest)
+    }
+    for (const side of sides) first[side].stop = () => servers[side].stop()
+  })
+}
+
+async function failover(): Promise<void> {
+  const place = mkdtempSync(join(folder, 'three-'))
+  print(`\nthree members, default timings; ${kills} times each`.padEnd(47) + '| ours           | original       | ratio\n' + '-'.repeat(92))
+  const clusters: { [side in Side]?: EtcdServer[] } = {}
+  try {
+    for (const side of sides) clusters[side] = await startThree(side, programs, place)
+    const of = (side: Side): EtcdServer[] => clusters[side] ?? []
+    const moved = await alternate('transfer', kills, (side) => moveLeader(of(side)))
+    const killed = await alternate('failover', kills, (side) => killLeader(of(side)))
+    const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN
+    for (const [name, q] of [['p50', 0.5], ['p99', 0.99]] as const) line(`leader killed: until a write is acknowledged, ${name}`, quantile(killed.ours, q), quantile(killed.original, q), 'ms')
+    for (const [name, q] of [['p50', 0.5], ['p99', 0.99]] as const) line(`move-leader: longest time without a write, ${name}`, quantile(moved.ours.map((m) => m.gapMs), q), quantile(moved.original.map((m) => m.gapMs), q), 'ms')
+    line('move-leader: the call, p50', quantile(moved.ours.map((m) => m.callMs), 0.5), quantile(moved.original.map((m) => m.callMs), 0.5), 'ms')
+  } finally {
+    for (const side of sides) for (const server of clusters[side] ?? []) await server.stop('SIGKILL')
+    rmSync(place, { recursive: true, force: true })
+  }
+}
+
+async function perf(): Promise<void> {
+  const etcdctl = join(bin, 'etcdctl')
+  print("\nthe original's `etcdctl check perf`".padEnd(47) + '| writes/s, slowest, CPU per write, verdicts (throughput, slowest, deviation, all)\n' + '-'.repeat(92))
+  for (const load of loads) {
+    for (const side of sides) {
+      const place = mkdtempSync(join(folder, 'perf-'))
+      const server = await startOne(side, programs, place)
+      try {
+        progress(`check perf --load ${load}, ${side}`)
+        const s = await checkPerf(etcdctl, server, load, quick ? 2000 : undefined)
+        progress('')
+        print(`${`load ${load}, ${side}`.padEnd(46)} | ${quick ? 'ended early' : `${number(s.perSecond, 7)}/s ${number(s.slowestSeconds * 1000, 7)} ms ${number(s.cpuMicros, 7, 1)} us  ${s.verdicts}`}`)
+      } finally {
+        await server.stop()
+        rmSync(place, { recursive: true, force: true })
+      }
+    }
+  }
+}
+
+process.on('SIGINT', () => { killAll(); rmSync(folder, { recursive: true, force: true }); process.exit(130) })
+const begun = performance.now()
 try {
-  const mine = await startEtcd('ours', [ours, 'etcd'], folder)
-  servers.push(mine)
-  const theirs = await startEtcd('original', [original], folder)
-  servers.push(theirs)
-  console.log(`${new Date().toISOString()} ${hostname()} ${cpus().length} x ${cpus()[0]?.model ?? ''}, load ${loadavg().map((l) => l.toFixed(1)).join(' ')}; data in ${folder}`)
-  console.log(`client: ${haveH2load ? 'h2load; txn create and watch by the raw Node client' : 'the raw Node client (h2load is not installed: apt-get install nghttp2-client)'}; one connection, ${seconds} s a cell, ${rounds} rounds`)
-  console.log(`what           c | ours             p50    p99 CPU us | original         p50    p99 CPU us | ratio             | target\n${'-'.repeat(130)}`)
-  const servedBy: readonly [EtcdProcess, EtcdProcess] = [mine, theirs]
-  for (const server of servedBy) await measure(server, { name: 'put', path: '/etcdserverpb.KV/Put', message: encodeProto3(etcdTable, 'PutRequest', { key, value }), target: '' }, 16, folder)
-  for (const workload of workloads) for (const c of concurrencies) await row(workload.name, c, workload.target, servedBy, (server) => measure(server, workload, c, folder))
-  if (watcherCounts.length > 0) console.log('watch fan-out: events/s, puts/s in the place of p99, CPU per event')
-  for (const count of watcherCounts) await row('watch', count, count === 100 ? '1.3x' : '1x', servedBy, (server) => measureWatch(server, count))
-  console.log(`load at the end ${loadavg().map((l) => l.toFixed(1)).join(' ')}`)
+  print(`${new Date().toISOString()}, ${hostname()}, ${cpus().length} x ${cpus()[0]?.model ?? ''}, Node ${process.versions.node}, load ${loadavg().map((l) => l.toFixed(1)).join(' ')}; data in ${folder}`)
+  print(`client: ${haveH2load ? 'h2load; txn create, watch, keys and failover by the raw Node client' : 'the raw Node client (h2load is not installed: apt-get install nghttp2-client)'}; one connection, ${requests} requests a cell, ${rounds} rounds`)
+  if (['put', 'txn', 'range', 'watch'].some(wants)) await loadSections()
+  if (wants('keys')) await manyKeys()
+  if (wants('failover')) await failover()
+  if (wants('perf')) await perf()
+  print(`\n${Math.round((performance.now() - begun) / 1000)} s; load at the end ${loadavg().map((l) => l.toFixed(1)).join(' ')}`)
 } finally {
-  for (const server of servers) await server.stop()
+  killAll()
   rmSync(folder, { recursive: true, force: true })
 }

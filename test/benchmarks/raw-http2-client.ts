@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 const largestWindow = 2 ** 31 - 1
+const largestFrame = 16_384
 
 function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(9)
@@ -12,6 +13,14 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   head[4] = flags
   head.writeUInt32BE(stream, 5)
   return Buffer.concat([head, payload])
+}
+
+/** In pieces that every server takes. */
+function dataFrames(stream: number, body: Buffer, end: boolean): Buffer {
+  if (body.length <= largestFrame) return frame(0, end ? 1 : 0, stream, body)
+  const pieces: Buffer[] = []
+  for (let at = 0; at < body.length; at += largestFrame) pieces.push(frame(0, end && at + largestFrame >= body.length ? 1 : 0, stream, body.subarray(at, at + largestFrame)))
+  return Buffer.concat(pieces)
 }
 
 /** A header as a literal without indexing; names and values under 127 bytes. */
@@ -41,7 +50,7 @@ export class RawHttp2Client {
   readonly #socket: Socket
   readonly #observer: RawClientObserver
   readonly #out: Buffer[] = []
-  readonly #blocked: Buffer[] = []
+  readonly #blocked: { readonly bytes: Buffer; readonly counted: number }[] = []
   #planned = false
   #nextStream = 1
   #window = 65_535
@@ -73,16 +82,15 @@ export class RawHttp2Client {
   request(block: Buffer, body: Buffer, end: boolean): number {
     const stream = this.#nextStream
     this.#nextStream += 2
-    const headers = frame(1, 4, stream, block)
-    this.#send(Buffer.concat([headers, frame(0, end ? 1 : 0, stream, body)]), body.length)
+    this.#send(Buffer.concat([frame(1, 4, stream, block), dataFrames(stream, body, end)]), body.length)
     return stream
   }
 
   /** More of an open stream. */
-  send(stream: number, body: Buffer): void { this.#send(frame(0, 0, stream, body), body.length) }
+  send(stream: number, body: Buffer): void { this.#send(dataFrames(stream, body, false), body.length) }
 
   #send(bytes: Buffer, counted: number): void {
-    if (counted > this.#window || this.#blocked.length > 0) { this.#blocked.push(bytes); return }
+    if (counted > this.#window || this.#blocked.length > 0) { this.#blocked.push({ bytes, counted }); return }
     this.#window -= counted
     this.#out.push(bytes)
     this.#plan()
@@ -123,12 +131,10 @@ export class RawHttp2Client {
     } else if (type === 4 && (flags & 1) === 0) { this.#out.push(frame(4, 1, 0, Buffer.alloc(0))); this.#plan() } else if (type === 6 && (flags & 1) === 0) { this.#out.push(frame(6, 1, 0, payload)); this.#plan() } else if (type === 8 && stream === 0) {
       this.#window += payload.readUInt32BE(0)
       while (this.#blocked.length > 0) {
-        const next = this.#blocked[0]! // cast: not empty
-        // A blocked entry is a DATA frame, perhaps behind a HEADERS frame; only the data counts.
-        const counted = next[3] === 0 ? next.length - 9 : next.length - 18 - next.readUIntBE(0, 3)
+        const { bytes, counted } = this.#blocked[0]! // cast: not empty
         if (counted > this.#window) break
         this.#window -= counted
-        this.#out.push(next)
+        this.#out.push(bytes)
         this.#blocked.shift()
       }
       this.#plan()

@@ -1,36 +1,32 @@
 // Our etcdctl beside the original: the same script against two fresh servers of the same kind, and every word, line and exit code compared.
 //
 // Both servers of a pair have the same ids (those come from the peer URL), so only lease ids, times, ports and the lines of the log are made equal.
-// The original's log lines hold addresses in its memory; ours say less. `completion` is not ours.
-import { after, before, test } from 'node:test'
+// The original's log lines hold addresses in its memory; ours say less.
+import { after, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { isUtf8 } from 'node:buffer'
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { build } from 'esbuild'
 import { realClock } from '../../src/lib/async/real-clock.ts'
 import { realRandom } from '../../src/lib/async/real-random.ts'
 import { sleep } from '../../src/lib/base/clock.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { openEtcd } from '../../src/control-plane/etcd/embedded.ts'
 import { serveEtcd } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
+import { originalEtcdctl, runOriginal, runOurs, type CtlOutcome, type CtlRun } from './etcdctl-runs.ts'
+import { freePort } from './etcd-pair.ts'
 
 const originalServer = resolve(import.meta.dirname, '.bin/etcd')
-const programs = { original: resolve(import.meta.dirname, '.bin/etcdctl'), ours: process.execPath }
-const missing = [originalServer, programs.original].filter((path) => !existsSync(path))
+const missing = [originalServer, originalEtcdctl].filter((path) => !existsSync(path))
 const skip = missing.length > 0 ? `no ${missing.join(', ')}: run test/interop/build-originals.sh` : false
-const source = resolve(import.meta.dirname, '../../src/cmd/etcdctl.ts')
 const folder = mkdtempSync(join(tmpdir(), 'etcdctl-ours-'))
-const bundle = join(folder, 'etcdctl.mjs')
 const resources = new AsyncDisposableStack()
 after(async () => { await resources.disposeAsync(); rmSync(folder, { recursive: true, force: true }) })
 
-type ProgramName = keyof typeof programs
-interface Step { readonly args: readonly string[]; readonly stdin?: string; readonly env?: { readonly [name: string]: string }; /** Stopped after so much, for what never ends. */ readonly stopAfterMs?: number }
-interface Outcome { readonly code: number | null; readonly out: string; readonly err: string }
+type ProgramName = 'original' | 'ours'
+type Step = CtlRun & { readonly withoutEndpoints?: boolean }
 interface Server { readonly port: number }
 
 /** A step: words of a line, `_` for a space within one, `''` for the empty word. */
@@ -38,26 +34,18 @@ function step(line: string, more: Omit<Step, 'args'> = {}): Step {
   return { args: line.split(' ').filter((word) => word !== '').map((word) => (word === "''" ? '' : word.replaceAll('_', ' '))), ...more }
 }
 
-async function run(program: ProgramName, server: Server, { args, stdin = '', env = {}, stopAfterMs }: Step, lease: string): Promise<Outcome> {
-  const { ETCDCTL_API: _, ETCDCTL_ENDPOINTS: __, ...environment } = process.env
+async function run(program: ProgramName, server: Server, asked: Step, lease: string): Promise<CtlOutcome> {
+  const { args, env = {} } = asked
   const words = args.map((arg) => arg.replaceAll('$LEASE', lease).replaceAll('$FILE', join(folder, `${server.port}`)).replaceAll('$PORT', String(server.port)))
-  const endpoints = args[0]?.startsWith('--endpoints') || env['ETCDCTL_ENDPOINTS'] !== undefined ? [] : ['--endpoints', `127.0.0.1:${server.port}`]
-  return await new Promise((done) => {
-    const child = execFile(programs[program], [...program === 'ours' ? [bundle] : [], ...endpoints, ...words], { env: { ...environment, ...env }, encoding: 'buffer', timeout: stopAfterMs ?? 30_000, maxBuffer: 1 << 26 }, (error, out, err) => {
-      done({ code: stopAfterMs !== undefined && error?.killed ? null : error ? Number(error.code ?? 1) : 0, out: textOf(out), err: textOf(err) })
-    })
-    child.stdin?.on('error', () => {})
-    child.stdin?.end(stdin)
-  })
+  const endpoints = asked.withoutEndpoints || args[0]?.startsWith('--endpoints') || env['ETCDCTL_ENDPOINTS'] !== undefined ? [] : ['--endpoints', `127.0.0.1:${server.port}`]
+  const whole = { ...asked, args: [...endpoints, ...words] }
+  return program === 'ours' ? await runOurs(whole) : await runOriginal(originalEtcdctl, whole)
 }
 
-/** UTF-8, or one character per byte when it is none. */
-function textOf(bytes: Buffer): string { return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1') }
-
-function comparable({ code, out, err }: Outcome, server: Server): Outcome {
+function comparable({ code, out, err }: CtlOutcome, server: Server): CtlOutcome {
   const normal = (text: string): string => text
     .replaceAll(`:${server.port}`, ':PORT').replaceAll(join(folder, `${server.port}`), 'FILE')
-    .replace(/^\{"level":.*\n/gm, '').replace(/^ {2}completion .*\n/gm, '').replace(/^stty: .*\n/gm, '')
+    .replace(/^\{"level":.*\n/gm, '').replace(/^stty: .*\n/gm, '')
     .replace(/(took = |took |"took":"|"Took" : )[\d.hmµns]+/g, '$1TIME').replace(/ +(?=[\d.]+(?:µs|ms) │)/g, ' ').replace(/[\d.]+(?:µs|ms)(?= │)/g, 'TIME').replace(/─+|(?<=TOOK) +|(?<=│) +(?=TOOK)/g, '─')
     .replace(/[\d.]+ kB, [\d.]+ kB, \d+%/g, 'SIZES').replace(/[\d.]+ kB │ +[\d.]+ kB │ +\d+%/g, 'SIZES').replace(/("dbSize(?:InUse)?":|"DBSize(?:InUse)?" : )\d+/g, '$1SIZE')
     .replace(/0[\x80-\xff]{8}[\x01-\x7f]/g, '0LEASE')
@@ -69,30 +57,28 @@ function comparable({ code, out, err }: Outcome, server: Server): Outcome {
 // ---- servers ----
 
 async function ourServer(): Promise<Server> {
-  const etcd = resources.use(await openEtcd({ disk: 'memory', clock: realClock, random: realRandom, logger: silentLogger, peerUrls: ['http://localhost:2380'], clientUrls: ['http://localhost:2379'] }))
+  const etcd = resources.use(await openEtcd({ disk: 'memory', clock: realClock, random: realRandom, logger: silentLogger, bcryptCost: 4, peerUrls: ['http://localhost:2380'], clientUrls: ['http://localhost:2379'] }))
   const listener = resources.use(await serveEtcd(etcd, { clock: realClock, listen: [{ host: '127.0.0.1', port: 0 }] }))
   const address = listener.addresses[0]
   assert.ok(address && 'port' in address)
   return { port: address.port }
 }
 
-let nextPort = 24_810
-
 async function theirServer(): Promise<Server> {
-  const port = nextPort++
-  const peer = `http://127.0.0.1:${nextPort++}`
-  const child = spawn(originalServer, ['--data-dir', join(folder, `data-${port}`), '--listen-client-urls', `http://127.0.0.1:${port}`, '--advertise-client-urls', 'http://localhost:2379', '--listen-peer-urls', peer], { stdio: 'ignore' })
+  const [port, peerPort] = [await freePort(), await freePort()]
+  const peer = `http://127.0.0.1:${peerPort}`
+  const child = spawn(originalServer, ['--data-dir', join(folder, `data-${port}`), '--listen-client-urls', `http://127.0.0.1:${port}`, '--advertise-client-urls', 'http://localhost:2379', '--listen-peer-urls', peer, '--unsafe-no-fsync', '--bcrypt-cost', '4'], { stdio: 'ignore' })
   resources.defer(async () => { const ended = once(child, 'exit'); child.kill('SIGKILL'); await ended })
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 200; i++) {
     if (await fetch(`http://127.0.0.1:${port}/health`).then((answer) => answer.ok, () => false)) return { port }
-    await sleep(realClock, 100, new AbortController().signal)
+    await sleep(realClock, 50, new AbortController().signal)
   }
   throw new Error(`${originalServer} did not come up`)
 }
 
 /** Plays a script with one program, on a server of its own. */
-async function play(program: ProgramName, server: Server, steps: readonly Step[]): Promise<Outcome[]> {
-  const out: Outcome[] = []
+async function play(program: ProgramName, server: Server, steps: readonly Step[]): Promise<CtlOutcome[]> {
+  const out: CtlOutcome[] = []
   let lease = ''
   for (const one of steps) {
     const outcome = await run(program, server, one, lease)
@@ -132,7 +118,7 @@ function inFormat(format: (typeof formats)[number]): Step[] {
     step(`lease keep-alive --once $LEASE ${w}`), ...(format === 'protobuf' ? [] : [step(`lease revoke $LEASE ${w}`)]), step('lease timetolive 123'), step(`lease keep-alive --once 123 ${w}`), step(`lease keep-alive 123 ${w}`), step('lease revoke 123'),
     step(`member list ${w}`), step(`member list ${w} --hex`), step(`endpoint health ${w}`), step(`alarm list ${w}`), step(`alarm disarm ${w}`), step(`auth status ${w}`), step(`move-leader 1 ${w}`),
     step(`compaction 3 ${w}`), step(`get a --rev 2 ${w}`), step(`compaction 3 ${w}`), step(`defrag ${w}`),
-    step(`watch a --rev 3 --prev-kv ${w}`, { stopAfterMs: 1500 }), step(`watch a --rev 2 ${w}`), step(`watch --prefix '' --rev 6 ${w} -- true`, { stopAfterMs: 1500 }),
+    step(`watch a --rev 3 --prev-kv ${w}`, { endless: true }), step(`watch a --rev 2 ${w}`), step(`watch --prefix '' --rev 6 ${w} -- true`, { endless: true }),
   ]
 }
 
@@ -152,10 +138,12 @@ const enabled: readonly Step[] = [
   step('role get root'), step('auth enable'), step('user add root:rootpw'), step('auth enable'), step('get a'), step('--user root:rootpw get a'), step('get a --user root --password rootpw'), step('get a --user root:wrong'),
   step('--user root:rootpw user add joe:pw'), step('--user root:rootpw role add reader'), step('--user root:rootpw role grant-permission reader read a'), step('--user root:rootpw user grant-role joe reader'),
   step('--user joe:pw get a'), step('--user joe:pw get b'), step('--user joe:pw put a 1'), step('endpoint health --user joe:pw'), step('auth status --user root:rootpw'), step('role get root --user root:rootpw'), step('user list', { env: { ETCDCTL_USER: 'root:rootpw' } }),
-  step('watch b --user joe:pw', { stopAfterMs: 3000 }), step('--user root get a'), step('auth disable --user root:rootpw'), step('get a'),
+  step('watch b --user joe:pw', { endless: true }), step('--user root get a'), step('auth disable --user root:rootpw'), step('get a'),
 ]
 
 const mistakes: readonly Step[] = [
+  ...['completion', 'completion foo', 'completion bash zsh', '__complete l', '__complete lease g', '__complete get --pre', '__complete put -', '__complete get a', '__complete completion b', '__complete -w j', '__complete endpoint status --cl', '__complete help le',
+    '__completeNoDesc user ', '__complete get --consistency l', '__complete --en', '__complete lease nope x'].map((line) => step(line, { withoutEndpoints: true })),
   ...['', 'foo', 'gett', 'l', '--help', 'help', 'help put', 'help lease grant', 'help nothing', 'options', 'version', 'lease', 'lease foo', 'put --bad', 'put --lease', 'get a --limit x', '-z', 'get a --hex=maybe'].map((line) => step(line)),
   ...['get', 'put', 'del', 'txn', 'compaction', 'watch', 'lease grant', 'lease revoke', 'lease timetolive', 'lease list', 'lease keep-alive', 'lock', 'elect', 'member', 'member add', 'member remove', 'member update', 'member list', 'member promote',
     'endpoint', 'endpoint health', 'endpoint status', 'endpoint hashkv', 'alarm', 'alarm list', 'alarm disarm', 'defrag', 'snapshot', 'snapshot save', 'move-leader', 'auth', 'auth enable', 'user', 'user add', 'user get', 'user passwd', 'user grant-role',
@@ -166,7 +154,7 @@ const mistakes: readonly Step[] = [
     'member add a --peer-urls nonsense', 'member remove', 'member remove zz', 'member remove 123', 'member update 123', 'member update 123 --peer-urls http://1.2.3.4:5', 'member promote 123', 'member list --consistency z', 'alarm list x', 'move-leader', 'move-leader zz',
     'snapshot save', 'snapshot save /nonexistent/folder/file', 'snapshot save a --endpoints a,b', 'auth enable x', 'user add', 'user add :pw', 'user get', 'user get none', 'user list x', 'user grant-role a', 'user revoke-role a', 'role add', 'role get none', 'role list x',
     'role grant-permission a', 'role grant-permission a sometimes b', 'role grant-permission a read b c --prefix', 'role grant-permission a read b --prefix --from-key', 'role revoke-permission a', 'downgrade validate', 'downgrade validate x y',
-    'downgrade validate 3.6.0', 'downgrade validate 9.9', 'downgrade cancel', 'check perf --load huge', 'make-mirror', 'watch', 'watch a --', 'watch a b --prefix', 'watch a b c --rev 9 -- false'].map((line) => step(line, line.startsWith('watch a b c') ? { stopAfterMs: 1500 } : {})),
+    'downgrade validate 3.6.0', 'downgrade validate 9.9', 'downgrade cancel', 'check perf --load huge', 'make-mirror', 'watch', 'watch a --', 'watch a b --prefix', 'watch a b c --rev 9 -- false'].map((line) => step(line, line.startsWith('watch a b c') ? { endless: true } : {})),
   ...['\n', 'nonsense\n\n\n\n', 'foo("a") > "1"\n\n\n\n', 'mod("a") > "x"\n\n\n\n', 'mod("a" > "1"\n\n\n\n', '\nput\n\n\n', '\nput a --lease zz\n\n\n', '\nfrob a b\n\n\n', '\nput a 1\nput a 2\n\n\n', 'mod("a") > "1"'].map((stdin) => step('txn', { stdin })),
   step('txn -i', { stdin: '\nput a 1\n\n\n' }), step('watch -i', { stdin: 'frob\nwatch\nwatch a --rev 1\n' }), step('watch -i', { stdin: 'watch a --rev 1 --bad\n' }), step('watch', { env: { ETCDCTL_WATCH_RANGE_END: 'x' } }), step('watch a', { env: { ETCDCTL_WATCH_KEY: 'x' } }),
   step('get a', { env: { ETCDCTL_ENDPOINTS: '127.0.0.1:1', ETCDCTL_COMMAND_TIMEOUT: '500ms' } }), step('get a', { env: { ETCDCTL_WRITE_OUT: 'fields', ETCDCTL_CONFUSING: '1' } }), step('get a -w json', { env: { ETCDCTL_WRITE_OUT: 'fields' } }),
@@ -175,15 +163,17 @@ const mistakes: readonly Step[] = [
   step('--endpoints http://127.0.0.1:$PORT get a'), step('g a'), step('ge a'), step('--endpoints 127.0.0.1:1 --command-timeout 500ms lease grant 10'),
 ]
 
-const locks: readonly Step[] = [step('lock l true'), step('lock l sh -c exit_3'), step('lock l no-such-program'), step('lock l --ttl 20 -- echo hello'), step('snapshot save $FILE'), step('lock l', { stopAfterMs: 1500 }), step('elect e me', { stopAfterMs: 1500 }), step('elect -l e2', { stopAfterMs: 1500 })]
+const locks: readonly Step[] = [step('lock l true'), step('lock l sh -c exit_3'), step('lock l no-such-program'), step('lock l --ttl 20 -- echo hello', { apart: true }), step('snapshot save $FILE'), step('lock l', { endless: true }), step('elect e me', { endless: true }), step('elect -l e2', { endless: true })]
 
-for (const [name, start] of [['our server', ourServer], ["the original's server", theirServer]] as const) {
-  for (const format of formats) test(`${name}: -w ${format}`, { skip }, () => compare(start, inFormat(format)))
-  test(`${name}: users and roles`, { skip }, () => compare(start, authentication))
-  test(`${name}: authentication enabled`, { skip }, () => compare(start, enabled))
-  test(`${name}: help, mistakes, environment`, { skip }, () => compare(start, mistakes))
-  test(`${name}: locks, elections, snapshots`, { skip }, () => compare(start, locks))
-}
+describe('the same words from both', { concurrency: 3, skip }, () => {
+  for (const [name, start] of [['our server', ourServer], ["the original's server", theirServer]] as const) {
+    for (const format of formats) test(`${name}: -w ${format}`, () => compare(start, inFormat(format)))
+    test(`${name}: users and roles`, () => compare(start, authentication))
+    test(`${name}: authentication enabled`, () => compare(start, enabled))
+    test(`${name}: help, mistakes, environment`, () => compare(start, mistakes))
+    test(`${name}: locks, elections, snapshots`, () => compare(start, locks))
+  }
+})
 
 test('a snapshot is the same file, with its hash', { skip }, async () => {
   const server = await theirServer()
@@ -195,8 +185,4 @@ test('a snapshot is the same file, with its hash', { skip }, async () => {
   assert.ok(a && b)
   assert.equal(b.length, a.length)
   assert.equal(b.length % 512, 32)
-})
-
-before(async () => {
-  await build({ entryPoints: [source], outfile: bundle, bundle: true, platform: 'node', format: 'esm', target: 'node24', footer: { js: 'process.exitCode = await run(process.argv.slice(2))' }, logLevel: 'error' })
 })

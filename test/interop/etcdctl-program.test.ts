@@ -97,7 +97,7 @@ describe('with etcdctl', { skip: etcdctl ? false : 'no etcdctl found' }, () => {
     const metrics = await freePort()
     const url = `https://127.0.0.1:${port}`
     const flags = ['--name', 'one', `--data-dir=${join(folder, 'tls')}`, '-listen-client-urls', url, '--advertise-client-urls', url, '--cert-file', cert, '--key-file', key, '--trusted-ca-file', ca, '--client-cert-auth',
-      '--listen-metrics-urls', `http://127.0.0.1:${metrics}`]
+      '--listen-metrics-urls', `http://127.0.0.1:${metrics}`, '--listen-peer-urls', 'http://127.0.0.1:0']
     const access = ['--endpoints', url, '--cacert', ca, '--cert', clientCert, '--key', clientKey]
     const first = await start(ours, flags, () => ctl(...access, 'endpoint', 'health'))
     for (let i = 0; i < 5; i++) assert.equal(await ctl(...access, 'put', `k${i}`, `v${i}`), 'OK\n')
@@ -144,7 +144,7 @@ describe('with etcdctl', { skip: etcdctl ? false : 'no etcdctl found' }, () => {
     const health = (): Promise<string> => ctl('--endpoints', url, '--command-timeout=1s', 'endpoint', 'health')
     const hash = async (): Promise<string | undefined> => (await ctl('--endpoints', url, 'endpoint', 'hashkv')).split(', ')[1]?.trim()
     const flags = ['--listen-client-urls', url, '--advertise-client-urls', url]
-    const first = await start(ours, ['--data-dir', join(folder, 'source'), ...flags], health)
+    const first = await start(ours, ['--data-dir', join(folder, 'source'), '--listen-peer-urls', 'http://127.0.0.1:0', ...flags], health)
     for (let i = 0; i < 12; i++) await ctl('--endpoints', url, 'put', `key${i % 9}`, 'x'.repeat(i === 3 ? 30_000 : 900))
     await ctl('--endpoints', url, 'del', 'key1')
     await ctl('--endpoints', url, 'compaction', '--physical', '6')

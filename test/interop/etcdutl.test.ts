@@ -1,7 +1,8 @@
 // Snapshots saved from ours and from the original: both etcdutl say the same of them, and each restores the other's with the same hash.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdtempSync, rmSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { copyFileSync, cpSync, existsSync, mkdtempSync, rmSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realClock } from '../../src/lib/async/real-clock.ts'
@@ -9,11 +10,12 @@ import { realRandom } from '../../src/lib/async/real-random.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { openEtcd } from '../../src/control-plane/etcd/embedded.ts'
 import { hashKeyValues } from '../../src/control-plane/etcd/mvcc/hash-kv.ts'
-import { hasOriginals, openPair, originalEtcdctl, originalEtcdutl, run, same, startOriginal, type Run } from './etcd-pair.ts'
+import { freePort, hasOriginals, openPair, originalEtcd, originalEtcdctl, originalEtcdutl, run, same, startOriginal, type Run } from './etcd-pair.ts'
 
 const skip = hasOriginals && existsSync(originalEtcdutl) ? false : 'the originals are not built: run test/interop/build-originals.sh'
 const main = join(import.meta.dirname, '../../src/cmd/main.ts')
-const ours = (args: readonly string[]): Promise<Run> => run(process.execPath, ['--disable-proto=delete', '--disable-warning=ExperimentalWarning', main, 'etcdutl', ...args])
+const node = [process.execPath, '--disable-proto=delete', '--disable-warning=ExperimentalWarning', main]
+const ours = (args: readonly string[]): Promise<Run> => run(process.execPath, [...node.slice(1), 'etcdutl', ...args])
 const theirs = (args: readonly string[]): Promise<Run> => run(originalEtcdutl, args)
 
 test('snapshots go both ways', { skip }, async () => {
@@ -72,6 +74,117 @@ test('snapshots go both ways', { skip }, async () => {
     assert.ok(revision > 1_000_000_000)
     assert.equal((await etcd.client.range({ key: Buffer.from('k'), rangeEnd: Buffer.from('l') }, new AbortController().signal)).count, 8)
     await assert.rejects(etcd.client.range({ key: Buffer.from('k'), revision: 30 }, new AbortController().signal), { reason: 'Compacted' })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+/** Without the lines of logs, which are each program's own. */
+function withoutLogs(text: string): string { return text.split('\n').filter((line) => !/^(\d{4}-\d\d-\d\dT|[IWE]\d{4} )/.test(line)).join('\n') }
+
+test('every command line gets the same answer', { skip }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'k8ts-etcdutl-'))
+  try {
+    const db = join(folder, 'db')
+    {
+      await using original = await startOriginal([], join(folder, 'data'))
+      for (let i = 0; i < 30; i++) assert.equal((await run(originalEtcdctl, ['--endpoints', original.url, 'put', `k${i % 4}`, `v${i}`])).code, 0)
+      assert.equal((await run(originalEtcdctl, ['--endpoints', original.url, 'snapshot', 'save', db])).code, 0)
+    }
+    const data = join(folder, 'data')
+    const cases: readonly (readonly string[])[] = [
+      [], ['--help'], ['help'], ['help', 'snapshot'], ['snapshot'], ['snapshot', '--help'], ['snapshot', 'restore', '--help'], ['snapshot', 'status', '-h'], ['hashkv', '--help'], ['defrag', '--help'], ['migrate', '--help'],
+      ['version'], ['version', 'x'], ['version', '--help'], ['nope'], ['--nope'], ['snapshot', 'status'], ['snapshot', 'status', join(folder, 'none')], ['snapshot', 'status', db, '-w', 'nope'], ['snapshot', 'status', db, '-w', 'protobuf'],
+      ['hashkv'], ['hashkv', 'a', 'b'], ['hashkv', join(folder, 'none')], ['hashkv', db, '-w', 'protobuf'], ['defrag'], ['defrag', '--data-dir', join(folder, 'none')], ['migrate'], ['migrate', '--data-dir', data],
+      ['migrate', '--data-dir', data, '--target-version', '3'], ['migrate', '--data-dir', data, '--target-version', '3.4'], ['migrate', '--data-dir', data, '--target-version', '3.7'], ['migrate', '--data-dir', join(folder, 'none'), '--target-version', '3.7'],
+      ['snapshot', 'restore'], ['snapshot', 'restore', db, '--name', 'x', '--data-dir', join(folder, 'x')], ['snapshot', 'restore', db, '--data-dir', data], ['snapshot', 'restore', db, '--mark-compacted'], ['snapshot', 'restore', db, '--bump-revision', '3'],
+      ['snapshot', 'restore', join(data, 'member/snap/db'), '--data-dir', join(folder, 'x')], ['completion'], ['completion', 'nope'],
+    ]
+    for (const args of cases) {
+      const a = await theirs(args)
+      rmSync(join(folder, 'x'), { recursive: true, force: true })
+      const b = await ours(args)
+      assert.deepEqual({ code: b.code, out: b.out, err: withoutLogs(b.err) }, { code: a.code, out: a.out, err: withoutLogs(a.err) }, `etcdutl ${args.join(' ')}`)
+      rmSync(join(folder, 'x'), { recursive: true, force: true })
+    }
+    for (const shell of ['bash', 'zsh', 'fish', 'powershell']) assert.match((await ours(['completion', shell])).out, /snapshot/)
+    const completed = await run('bash', ['-c', 'eval "$(cat)"; COMP_WORDS=(etcdutl snapshot re); COMP_CWORD=2; _etcdutl; echo "${COMPREPLY[@]}"'], (await ours(['completion', 'bash'])).out)
+    assert.equal(completed.out.trim(), 'restore')
+
+    // Defragmented and migrated folders are the original's still.
+    const before = JSON.parse((await ours(['hashkv', join(data, 'member/snap/db'), '-w', 'json'])).out) as { hash: number }
+    cpSync(data, join(folder, 'copy'), { recursive: true })
+    assert.equal((await ours(['defrag', '--data-dir', data])).code, 0)
+    assert.equal((JSON.parse((await ours(['hashkv', join(data, 'member/snap/db'), '-w', 'json'])).out) as { hash: number }).hash, before.hash)
+    for (const version of ['3.6', '3.5', '3.7']) {
+      for (const [etcdutl, dataDir] of [[theirs, join(folder, 'copy')], [ours, data]] as const) assert.equal((await etcdutl(['migrate', '--data-dir', dataDir, '--target-version', version])).code, 0)
+      const [a, b] = await Promise.all([join(folder, 'copy'), data].map(async (dataDir) => JSON.parse((await theirs(['snapshot', 'status', join(dataDir, 'member/snap/db'), '-w', 'json'])).out) as { version: string }))
+      assert.equal(b?.version, a?.version)
+      assert.equal(b?.version, version === '3.5' ? '' : `${version}.0`)
+    }
+    await using original = await startOriginal([], data)
+    assert.equal((await run(originalEtcdctl, ['--endpoints', original.url, 'get', 'k3', '--print-value-only'])).out, 'v27\n')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+interface Place { readonly name: string; readonly client: string; readonly peer: string }
+
+/** Three members on the folders `<folder>/<name>`; resolves when each is healthy. */
+async function startThree(commandOf: (place: Place) => readonly string[], folder: string, places: readonly Place[]): Promise<AsyncDisposable> {
+  const children = places.map((place) => {
+    const [program = '', ...args] = commandOf(place)
+    return spawn(program, [...args, '--name', place.name, '--data-dir', join(folder, place.name), '--listen-client-urls', place.client, '--advertise-client-urls', place.client, '--listen-peer-urls', place.peer], { stdio: 'ignore' })
+  })
+  const ended = children.map((child) => new Promise<void>((done) => { child.once('exit', () => done()) }))
+  const stop = async (): Promise<void> => {
+    for (const child of children) child.kill('SIGTERM')
+    await Promise.all(ended)
+  }
+  for (const { client } of places) {
+    for (let i = 0; !(await fetch(`${client}/health`).catch(() => undefined))?.ok; i++) {
+      if (i === 200) { await stop(); throw new Error(`${client} did not become healthy`) }
+      await new Promise((done) => setTimeout(done, 100))
+    }
+  }
+  return { [Symbol.asyncDispose]: stop }
+}
+
+test('a snapshot of ours becomes a cluster of three: of the original, of ours, and of both', { skip }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'k8ts-etcdutl-'))
+  try {
+    const file = join(folder, 'saved.db')
+    let served = 0
+    {
+      await using pair = await openPair()
+      for (let i = 0; i < 60; i++) await same(pair, ['put', `k${i % 9}`, `v${i}`.repeat(1 + i * 5)])
+      await same(pair, ['compaction', '30', '--physical'])
+      served = (await hashKeyValues(pair.etcd.internals.member.machine.store, 0, () => Promise.resolve())).hash
+      assert.equal((await run(originalEtcdctl, ['--endpoints', pair.ours, 'snapshot', 'save', file])).code, 0)
+    }
+    const original = [originalEtcd, '--log-level', 'error']
+    const own = [...node, 'etcd']
+    for (const [round, commandOf, restoreOf] of [
+      ['original', () => original, () => ours], ['mixed', (place: Place) => (place.name === 'b' ? own : original), (place: Place) => (place.name === 'c' ? theirs : ours)], ['ours', () => own, () => ours],
+    ] as const) {
+      const places = await Promise.all(['a', 'b', 'c'].map(async (name): Promise<Place> => ({ name, client: `http://127.0.0.1:${await freePort()}`, peer: `http://127.0.0.1:${await freePort()}` })))
+      const cluster = places.map(({ name, peer }) => `${name}=${peer}`).join(',')
+      for (const place of places) {
+        const restored = await restoreOf(place)(['snapshot', 'restore', file, '--name', place.name, '--initial-cluster', cluster, '--initial-advertise-peer-urls', place.peer, '--initial-cluster-token', round, '--data-dir', join(folder, round, place.name)])
+        assert.equal(restored.code, 0, restored.err)
+      }
+      await using running = await startThree(commandOf, join(folder, round), places)
+      void running
+      const endpoints = places.map(({ client }) => client).join(',')
+      const hashes = async (): Promise<readonly number[]> => (JSON.parse((await run(originalEtcdctl, ['--endpoints', endpoints, 'endpoint', 'hashkv', '-w', 'json'])).out) as { HashKV: { hash: number } }[]).map(({ HashKV }) => HashKV.hash)
+      assert.deepEqual(await hashes(), [served, served, served], round)
+      assert.equal((await run(originalEtcdctl, ['--endpoints', endpoints, 'put', 'after', round])).out, 'OK\n')
+      for (const { client } of places) assert.equal((await run(originalEtcdctl, ['--endpoints', client, 'get', 'after', '--print-value-only'])).out, `${round}\n`)
+      const [a, b, c] = await hashes()
+      assert.ok(a === b && b === c && a !== served)
+      assert.equal((await run(originalEtcdctl, ['--endpoints', endpoints, 'member', 'list'])).out.trim().split('\n').length, 3)
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

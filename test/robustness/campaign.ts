@@ -1,8 +1,9 @@
-// One etcd, its data and many clients, through round after round of faults; each round's history is checked when it is over.
+// An etcd of one or several members, its data and many clients, through round after round of faults; each round's history is checked when it is
+// over.
 //
-// A round: clients ask as fast as they get answers; somewhere in it the fault strikes; the server comes back if it went; a last read of
-// everything belongs to the round's history, and is the next one's beginning. A collecting watch of all keys, resumed across every fault,
-// gives the log of events against which everything else is checked.
+// A round: clients ask as fast as they get answers, each its own member while that answers; somewhere in it the fault strikes; what went comes
+// back; a last read of everything belongs to the round's history, and is the next one's beginning. Then all members have the same hash. A
+// collecting watch of all keys, resumed across every fault, gives the log of events against which everything else is checked.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,52 +11,77 @@ import { realClock } from '../../src/lib/async/real-clock.ts'
 import { randomInteger, type Random } from '../../src/lib/base/random.ts'
 import { RemoteEtcdClient } from '../../src/lib/etcd-client/remote-etcd-client.ts'
 import { chooseCall, ClientView, prefix, prefixEnd, type TrafficShape } from './choose-call.ts'
-import type { EtcdProcess } from './etcd-process.ts'
+import type { RevisionHash } from './etcd-admin.ts'
 import { EventLog, type LoggedEvent } from './event-log.ts'
 import { checkLinearizable } from './linearizable.ts'
 import type { Call, KeyState, Operation } from './operation.ts'
-import { performCall } from './perform-call.ts'
+import { performCall, type Performer } from './perform-call.ts'
 import { checkPastReads, resolveOutcomes } from './resolve-outcomes.ts'
 import { checkWatch } from './watch-guarantees.ts'
 import { WatchRecorder } from './watch-recorder.ts'
 
+/** What is under test: one process, or a cluster of them. */
+export interface Deployment {
+  /** One per member. */
+  readonly endpoints: readonly string[]
+  /** Resolves when nothing is left that could answer. */
+  readonly exit: Promise<unknown>
+  /** Processes that ended though nothing was done to them. */
+  readonly unexpectedEnds: readonly string[]
+  /** Undoes every fault; resolves when all members answer. */
+  recover(): Promise<void>
+  hashKV(revision: number, member?: number): Promise<RevisionHash>
+}
+
 export interface CampaignOptions {
-  readonly etcd: EtcdProcess
+  readonly etcd: Deployment
   readonly random: Random
   /** For histories. */
   readonly folder: string
   readonly name: string
   readonly clients?: number
   readonly watchers?: number
+  /** Default true: the past is compacted behind what everybody has heard of. */
+  readonly compacts?: boolean
   /** Changes what a client asks. */
   readonly reshape?: (call: Call) => Call
 }
 
 export interface Fault {
   readonly name: string
-  /** Strikes when this many operations of the round have ended; the round ends when it resolves. The server may be gone then. */
-  strike(etcd: EtcdProcess): Promise<void>
-  /** Brings back what else than the server's process is needed. */
-  repair?(): void | Promise<void>
-  /** Some clients wait no longer than a second. */
-  readonly impatient?: boolean
+  /** Strikes when the round's operations have ended; the round is over when it resolves. Whatever it broke is mended then. */
+  strike(round: Round): Promise<void>
+  /** Some clients wait no longer than this. */
+  readonly patienceMs?: number
 }
 
-export interface Counts { rounds: number; operations: number; unknown: number; refused: number; revisions: number; watchEvents: number; watches: number; hashes: number; linearized: number }
+/** The traffic, as a fault sees it. */
+export interface Round {
+  /** Resolves after so many more answers. @throws when there are too few of them for too long */
+  answers(count: number): Promise<void>
+}
 
-const caughtUpWithinMs = 15_000
-const connections = 4
+export interface Counts { rounds: number; operations: number; answered: number; unknown: number; refused: number; revisions: number; watchEvents: number; watches: number; hashes: number; linearized: number }
+
+const caughtUpWithinMs = 20_000
+const answersWithinMs = 20_000
+/** How long answers that are on their way may still come. */
+const drainMs = 1500
+const leastConnections = 4
 
 export class Campaign implements Disposable {
   readonly violations: string[] = []
-  readonly counts: Counts = { rounds: 0, operations: 0, unknown: 0, refused: 0, revisions: 0, watchEvents: 0, watches: 0, hashes: 0, linearized: 0 }
+  readonly counts: Counts = { rounds: 0, operations: 0, answered: 0, unknown: 0, refused: 0, revisions: 0, watchEvents: 0, watches: 0, hashes: 0, linearized: 0 }
   readonly log = new EventLog(1)
   readonly #options: CampaignOptions
-  readonly #clients: RemoteEtcdClient[] = []
+  #clients: RemoteEtcdClient[] = []
+  /** For the collecting watch and the last reads. */
+  #observer: RemoteEtcdClient
+  #observed: string
   readonly #views: ClientView[]
   readonly #checks: Promise<void>[] = []
   readonly #leases = new Map<string, { readonly ttlSeconds: number; renewedAt: number; revoked: boolean }>()
-  readonly #collector: WatchRecorder
+  #collector: WatchRecorder
   #watchers: WatchRecorder[] = []
   /** Changes without an answer that had not happened when their round was judged: a server that goes on may still make them. */
   #late: readonly Operation[] = []
@@ -65,12 +91,30 @@ export class Campaign implements Disposable {
   constructor(options: CampaignOptions) {
     this.#options = options
     mkdirSync(options.folder, { recursive: true })
-    for (let i = 0; i <= connections; i++) this.#clients.push(new RemoteEtcdClient({ endpoints: [options.etcd.endpoint], clock: realClock }))
+    this.#observed = options.etcd.endpoints.join()
+    this.#observer = new RemoteEtcdClient({ endpoints: options.etcd.endpoints, clock: realClock })
     this.#views = Array.from({ length: options.clients ?? 24 }, (_, client) => new ClientView(client, options.name))
-    this.#collector = new WatchRecorder(this.#observer, { key: prefix, end: prefixEnd, startRevision: 2, previousValues: true }, (events) => this.#collect(events))
+    this.#collector = this.#openCollector()
   }
 
-  get #observer(): RemoteEtcdClient { return this.#clients[connections]! } // cast: one more than the connections
+  /** A connection at home at each member, and some more when there are few: they go elsewhere only when their member can't be reached. */
+  #connect(): void {
+    for (const client of this.#clients) client[Symbol.dispose]()
+    const { endpoints } = this.#options.etcd
+    if (this.#observed !== endpoints.join()) {
+      // The membership has changed.
+      this.#collector[Symbol.dispose]()
+      this.#observer[Symbol.dispose]()
+      this.#observed = endpoints.join()
+      this.#observer = new RemoteEtcdClient({ endpoints, clock: realClock })
+      this.#collector = this.#openCollector()
+    }
+    this.#clients = Array.from({ length: Math.ceil(leastConnections / endpoints.length) * endpoints.length }, (_, at) => new RemoteEtcdClient({ endpoints: [...endpoints.slice(at % endpoints.length), ...endpoints.slice(0, at % endpoints.length)], clock: realClock }))
+  }
+
+  #clientAt(at: number): RemoteEtcdClient { return this.#clients[at % this.#clients.length]! } // cast: in range, and there are some
+
+  #openCollector(): WatchRecorder { return new WatchRecorder(this.#observer, { key: prefix, end: prefixEnd, startRevision: this.log.revision + 1, previousValues: true }, (events) => this.#collect(events)) }
 
   #collect(events: readonly LoggedEvent[]): void {
     for (const revision of new Set(events.map((event) => event.modRevision))) this.#violate(this.log.append(revision, events.filter((event) => event.modRevision === revision)))
@@ -84,45 +128,57 @@ export class Campaign implements Disposable {
     const { etcd, random } = this.#options
     const history: Operation[] = []
     const over = new AbortController()
-    let done = 0
-    let reached = (): void => {}
-    const enough = new Promise<void>((resolve) => { reached = resolve })
+    let isEnding = false
+    let answered = 0
+    const answers = async (count: number): Promise<void> => {
+      const wanted = answered + count
+      for (const deadline = realClock.monotonic() + answersWithinMs; answered < wanted; await delay(5)) if (realClock.monotonic() > deadline) throw new Error(`${fault.name}: only ${count - wanted + answered} of ${count} answers in ${answersWithinMs} ms`)
+    }
     const shape: TrafficShape = { keys: 24, newestRevision: () => this.log.revision, shortTtlSeconds: 2, longTtlSeconds: 600 }
+    this.#connect()
     this.#openWatchers()
     const sample = { hash: 0, compactRevision: 0, hashRevision: 0 }
+    const { patienceMs } = fault
     const work = this.#views.map(async (view) => {
-      const client = this.#clients[view.client % connections]! // cast: in range
-      while (!over.signal.aborted) {
+      const client = this.#clientAt(view.client)
+      while (!isEnding) {
         const call = chooseCall(random, view, shape)
-        const signal = fault.impatient && view.client % 3 === 0 ? () => AbortSignal.any([over.signal, AbortSignal.timeout(1000)]) : () => over.signal
+        const signal = patienceMs !== undefined && view.client % 3 !== 0 ? () => AbortSignal.any([over.signal, AbortSignal.timeout(patienceMs)]) : () => over.signal
         const operation = await performCall({ client, now, signal }, view.client, this.#options.reshape?.(call) ?? call)
         history.push(operation)
         this.#learn(view, operation)
-        if (++done === operations) reached()
-        if (operation.outcome.type === 'unknown' && operation.outcome.reason.startsWith('Unavailable')) await delay(50)
+        if (operation.outcome.type === 'done') answered++
+        if (operation.outcome.type !== 'done' && /Unavailable|unreachable/.test(operation.outcome.reason)) await delay(50)
       }
     })
     const housekeeping = this.#keepHouse(over.signal, history, sample)
-    await Promise.race([enough, etcd.exit])
-    await fault.strike(etcd)
-    // Answers that were on their way may still come; what has none soon never gets one.
-    await delay(20)
+    try {
+      await Promise.race([answers(operations), etcd.exit])
+      await fault.strike({ answers })
+    } catch (error) {
+      this.#violate([`${fault.name}: ${error instanceof Error ? error.message : String(error)}`])
+    }
+    isEnding = true
+    // What has no answer soon never gets one.
+    await Promise.race([Promise.all(work), delay(drainMs), etcd.exit.then(() => delay(30))])
     over.abort()
     await Promise.all([...work, housekeeping])
-    if (!etcd.isRunning) {
-      await fault.repair?.()
-      await etcd.start()
+    try {
+      await etcd.recover()
+      await this.#judge(history, sample)
+    } catch (error) {
+      this.#violate([`after ${fault.name}: ${error instanceof Error ? error.message : String(error)}`])
     }
-    await this.#judge(history, sample)
+    this.#violate(etcd.unexpectedEnds)
   }
 
   /** Compacts behind the collector, and takes hashes of the past. */
   async #keepHouse(signal: AbortSignal, history: Operation[], sample: { hash: number; compactRevision: number; hashRevision: number }): Promise<void> {
-    const client = this.#clients[0]! // cast: there is one
+    const client = this.#clientAt(0)
     for (let turn = 0; !signal.aborted; turn++) {
       await delay(120, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
-      if (turn % 4 === 1) {
+      if (turn % 4 === 1 && this.#options.compacts !== false) {
         const revision = Math.min(this.log.revision, ...this.#watchers.map((watcher) => Math.max(watcher.heardTo, watcher.request.startRevision))) - 300
         if (revision > 1) history.push(await performCall({ client, now, signal: () => signal }, -1, { type: 'compact', revision }))
       } else await this.#options.etcd.hashKV(0).then((hash) => { Object.assign(sample, hash) }, () => {})
@@ -143,7 +199,7 @@ export class Campaign implements Disposable {
       resumed.push({ ...place, startRevision: roll < 0.4 ? 0 : Math.max(2, this.log.revision - randomInteger(random, 200)), previousValues: random.float() < 0.5, noPut: roll > 0.85, noDelete: roll > 0.7 && roll < 0.85 })
     }
     // One in five is forgotten and begins anew.
-    this.#watchers = resumed.map((request) => new WatchRecorder(this.#observer, random.float() < 0.2 ? { ...request, startRevision: Math.max(2, this.log.revision - randomInteger(random, 100)) } : request))
+    this.#watchers = resumed.map((request, at) => new WatchRecorder(this.#clientAt(at), random.float() < 0.2 ? { ...request, startRevision: Math.max(2, this.log.revision - randomInteger(random, 100)) } : request))
   }
 
   #learn(view: ClientView, { call, outcome, calledAt, returnedAt }: Operation): void {
@@ -191,10 +247,10 @@ export class Campaign implements Disposable {
   }
 
   async #judge(history: Operation[], sample: { readonly hash: number; readonly compactRevision: number; readonly hashRevision: number }): Promise<void> {
-    const { etcd, folder, name } = this.#options
+    const { folder, name } = this.#options
     const client = this.#observer
     const performer = { client, now, signal: () => AbortSignal.timeout(10_000) }
-    const last = await performCall(performer, this.#views.length, { type: 'range', key: prefix, end: prefixEnd })
+    const last = await this.#readAll(performer)
     const result = last.outcome.type === 'done' ? last.outcome.output.results?.[0] : undefined
     const revision = last.outcome.type === 'done' ? last.outcome.output.revision ?? 0 : 0
     if (result?.type !== 'get') { this.#violate([`after the fault nothing can be read: ${JSON.stringify(last.outcome)}`]); return }
@@ -210,13 +266,7 @@ export class Campaign implements Disposable {
     this.#violate(checkPastReads(this.log, history))
     this.#count(history)
     this.#checkWatchers(revision)
-    if (sample.hashRevision > 1) {
-      const again = await etcd.hashKV(sample.hashRevision).catch(() => undefined)
-      if (again && again.compactRevision === sample.compactRevision) {
-        this.counts.hashes++
-        if (again.hash !== sample.hash) this.#violate([`the hash at revision ${sample.hashRevision} was ${sample.hash} and is ${again.hash} after the fault`])
-      }
-    }
+    await this.#compareHashes(revision, sample)
     const start = this.#start
     this.#checks.push(checkLinearizable({ ...start, operations: resolved.operations }, join(folder, `${name}-${this.counts.rounds}.jsonl`)).then((verdict) => {
       this.counts.linearized += verdict.operations
@@ -225,6 +275,35 @@ export class Campaign implements Disposable {
     // A lease that an unanswered operation asked for, or that expired meanwhile, is as the store says.
     this.#start = { revision, kvs: result.kvs, leases }
     this.counts.rounds++
+  }
+
+  /** Everything, as soon as it can be read: a client that met nobody for a while needs a moment to find that they are back. */
+  async #readAll(performer: Performer): Promise<Operation> {
+    for (const deadline = realClock.monotonic() + caughtUpWithinMs; ; await delay(50)) {
+      const read = await performCall(performer, this.#views.length, { type: 'range', key: prefix, end: prefixEnd })
+      if (read.outcome.type === 'done' || realClock.monotonic() > deadline) return read
+    }
+  }
+
+  /** The past hashes to what it hashed to before the fault, and every member has the same. */
+  async #compareHashes(revision: number, sample: RevisionHash): Promise<void> {
+    const { etcd } = this.#options
+    if (sample.hashRevision > 1) {
+      const again = await etcd.hashKV(sample.hashRevision).catch(() => undefined)
+      if (again && again.compactRevision === sample.compactRevision) {
+        this.counts.hashes++
+        if (again.hash !== sample.hash) this.#violate([`the hash at revision ${sample.hashRevision} was ${sample.hash} and is ${again.hash} after the fault`])
+      }
+    }
+    const hashes = (): Promise<RevisionHash[]> => Promise.all(etcd.endpoints.map((_, member) => etcd.hashKV(revision, member)))
+    let found = await hashes()
+    // A compaction reaches the members one after the other.
+    for (let turn = 0; turn < 50 && new Set(found.map(({ compactRevision }) => compactRevision)).size > 1; turn++) {
+      await delay(50)
+      found = await hashes()
+    }
+    this.counts.hashes += found.length - 1
+    if (new Set(found.map(({ hash, compactRevision }) => `${hash}/${compactRevision}`)).size > 1) this.#violate([`members differ at revision ${revision}: ${found.map(({ hash, compactRevision }) => `${hash} compacted at ${compactRevision}`).join(', ')}`])
   }
 
   /** Waits until the collector and the watchers that can have heard of everything up to `revision`. */
@@ -255,6 +334,7 @@ export class Campaign implements Disposable {
     this.counts.operations += history.length
     this.counts.revisions = this.log.revision
     for (const { outcome } of history) {
+      if (outcome.type === 'done') this.counts.answered++
       if (outcome.type === 'unknown') this.counts.unknown++
       if (outcome.type === 'refused') this.counts.refused++
     }
@@ -266,7 +346,7 @@ export class Campaign implements Disposable {
   [Symbol.dispose](): void {
     this.#collector[Symbol.dispose]()
     for (const watcher of this.#watchers) watcher[Symbol.dispose]()
-    for (const client of this.#clients) client[Symbol.dispose]()
+    for (const client of [...this.#clients, this.#observer]) client[Symbol.dispose]()
   }
 }
 

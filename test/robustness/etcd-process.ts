@@ -1,94 +1,157 @@
-// Our etcd as a process of its own, to be killed, stopped and started again on the same data.
+// An etcd as a process of its own, ours or the original, perhaps in a network namespace: to be killed, stopped and started again on its data.
 import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, truncateSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { realClock } from '../../src/lib/async/real-clock.ts'
-import { decodeProto3, encodeProto3 } from '../../src/lib/base/protobuf/proto3.ts'
-import { etcdTable } from '../../src/lib/etcd-api/generated/table.ts'
 import { RemoteEtcdClient } from '../../src/lib/etcd-client/remote-etcd-client.ts'
-import { GrpcChannel } from '../../src/lib/net/grpc/grpc-channel.ts'
+import type { Deployment } from './campaign.ts'
+import { EtcdAdmin, type RevisionHash } from './etcd-admin.ts'
+import type { FailpointMessage } from './failpoints.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-interface HashAnswer { readonly hash?: number; readonly compactRevision?: number; readonly hashRevision?: number }
-interface AlarmAnswer { readonly alarms?: readonly { readonly memberID?: bigint; readonly alarm?: string }[] }
+export const originalEtcd = join(root, 'test/interop/.bin/etcd')
+const defaultReadyWithinMs = 30_000
 
-const readyWithinMs = 20_000
+export type EtcdProgram = 'ours' | 'original'
 
 export interface EtcdProcessOptions {
   readonly dataDir: string
-  readonly port: number
+  /** Where it serves clients. */
+  readonly endpoint: string
   readonly flags?: readonly string[]
-  /** A control build: the name of a fault that control-etcd.ts puts in. */
+  readonly program?: EtcdProgram
+  /** Name of the network namespace to run in. */
+  readonly namespace?: string
+  /** A control build: the name of a fault of control-faults.ts. */
   readonly control?: string
+  /** Failpoints can be armed. */
+  readonly failpoints?: true
+  /** How long to wait for it. */
+  readonly readyWithinMs?: number
+  readonly environment?: { readonly [name: string]: string }
 }
 
-export class EtcdProcess {
+export class EtcdProcess implements Deployment {
   readonly endpoint: string
+  readonly admin: EtcdAdmin
+  readonly dataDir: string
   readonly #options: EtcdProcessOptions
+  readonly #logFile: string
+  readonly #readyWithinMs: number
   #child: ChildProcess | undefined
   #exit: Promise<string> = Promise.resolve('not started')
-  #errors = ''
+  #expectsEnd = true
+  #extraFlags: readonly string[] = []
+  /** How it ended when nobody had it end. */
+  readonly unexpectedEnds: string[] = []
+  /** Said by the process about failpoints. */
+  onFailpoint: ((message: FailpointMessage) => void) | undefined
 
   constructor(options: EtcdProcessOptions) {
     this.#options = options
-    this.endpoint = `http://127.0.0.1:${options.port}`
+    this.endpoint = options.endpoint
+    this.dataDir = options.dataDir
+    this.admin = new EtcdAdmin(options.endpoint)
+    this.#logFile = `${options.dataDir}.log`
+    this.#readyWithinMs = options.readyWithinMs ?? defaultReadyWithinMs
   }
 
-  /** How it ended, once it has; what it last said. */
+  get endpoints(): readonly string[] { return [this.endpoint] }
+  /** How it ended, once it has. */
   get exit(): Promise<string> { return this.#exit }
   get isRunning(): boolean { return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null }
-  get errors(): string { return this.#errors }
+  /** The end of what it said in this life. */
+  get errors(): string { return existsSync(this.#logFile) ? readFileSync(this.#logFile, 'utf8').slice(-4000) : '' }
 
-  /** Resolves when it serves. @throws when it ends instead */
-  async start(): Promise<void> {
-    const { dataDir, port, flags = [], control } = this.#options
-    const program = control === undefined
-      ? [join(root, 'bin/k8ts.mjs'), 'etcd', '--data-dir', dataDir, '--listen-client-urls', this.endpoint, '--advertise-client-urls', this.endpoint, '--snapshot-count', '1000', ...flags]
-      : [join(root, 'test/robustness/control-etcd.ts'), control, dataDir, String(port)]
-    const child = spawn(process.execPath, ['--disable-proto=delete', '--disable-warning=ExperimentalWarning', ...program], { stdio: ['ignore', 'ignore', 'pipe'] })
+  /** Starts it and doesn't wait. @param extraFlags for this and all later lives @param armed failpoints, as in etcd-program.ts */
+  spawn(extraFlags: readonly string[] = this.#extraFlags, armed = ''): void {
+    this.#extraFlags = extraFlags
+    const { dataDir, flags = [], program = 'ours', namespace, control, failpoints, environment } = this.#options
+    const node = [process.execPath, '--disable-proto=delete', '--disable-warning=ExperimentalWarning', join(root, 'test/robustness/etcd-program.ts')]
+    const command = [
+      ...(namespace === undefined ? [] : ['setpriv', '--pdeathsig', 'KILL', 'nsenter', `--net=/run/netns/${namespace}`]), ...(program === 'ours' ? node : [originalEtcd, '--logger=zap', '--log-level=warn']),
+      '--data-dir', dataDir, '--listen-client-urls', this.endpoint, '--advertise-client-urls', this.endpoint, '--snapshot-count', '1000', ...flags, ...extraFlags,
+    ]
+    mkdirSync(dirname(dataDir), { recursive: true })
+    if (existsSync(this.#logFile)) truncateSync(this.#logFile)
+    const log = openSync(this.#logFile, 'a')
+    const child = spawn(command[0] ?? '', command.slice(1), {
+      stdio: ['ignore', log, log, ...(program === 'ours' ? ['ipc' as const] : [])],
+      env: { ...process.env, ...environment, ...(control === undefined ? {} : { K8TS_CONTROL: control }), ...(failpoints ? { K8TS_FAILPOINTS: armed } : {}) },
+    })
+    closeSync(log)
     this.#child = child
-    this.#errors = ''
-    child.stderr.on('data', (data: Buffer) => { this.#errors = (this.#errors + data.toString()).slice(-4000) })
-    this.#exit = new Promise((done) => { child.once('exit', (code, by) => done(by ?? `code ${code}`)) })
-    using probe = new RemoteEtcdClient({ endpoints: [this.endpoint], clock: realClock })
-    const deadline = realClock.monotonic() + readyWithinMs
-    for (;;) {
+    this.#expectsEnd = false
+    child.on('message', (message) => this.onFailpoint?.(message as FailpointMessage)) // cast: etcd-program.ts sends nothing else
+    this.#exit = new Promise((done) => {
+      child.once('error', (error) => done(error.message))
+      child.once('exit', (code, by) => {
+        if (!this.#expectsEnd) this.unexpectedEnds.push(`${dataDir} ended with ${by ?? `code ${code}`}: ${this.errors}`)
+        done(by ?? `code ${code}`)
+      })
+    })
+  }
+
+  /** Resolves when it serves; any answer will do. @throws when it ends instead */
+  async untilServing(): Promise<void> {
+    for (const deadline = realClock.monotonic() + this.#readyWithinMs; ;) {
       try {
-        await probe.status(AbortSignal.timeout(2000))
+        await this.admin.status(1000)
         return
       } catch (error) {
-        if (!this.isRunning) throw new Error(`etcd ended at its start (${await this.#exit}): ${this.#errors}`, { cause: error })
-        if (realClock.monotonic() > deadline) throw new Error(`etcd is not ready after ${readyWithinMs} ms: ${this.#errors}`, { cause: error })
+        if (!this.isRunning) throw new Error(`etcd ended at its start (${await this.#exit}): ${this.errors}`, { cause: error })
+        if (realClock.monotonic() > deadline) throw new Error(`etcd is not ready after ${this.#readyWithinMs} ms: ${this.errors}`, { cause: error })
         await delay(20)
       }
     }
   }
 
-  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void { this.#child?.kill(name) }
+  /** Resolves when it can read what is acknowledged: it has a leader and has caught up. */
+  async untilHealthy(): Promise<void> {
+    await this.untilServing()
+    using client = new RemoteEtcdClient({ endpoints: [this.endpoint], clock: realClock })
+    for (const deadline = realClock.monotonic() + this.#readyWithinMs; ;) {
+      try {
+        await client.range({ key: Buffer.from('health') }, AbortSignal.timeout(2000))
+        return
+      } catch (error) {
+        if (!this.isRunning) throw new Error(`etcd ended (${await this.#exit}): ${this.errors}`, { cause: error })
+        if (realClock.monotonic() > deadline) throw new Error(`${this.endpoint} reads nothing after ${this.#readyWithinMs} ms (${String(error)}): ${this.errors}`, { cause: error })
+        await delay(30)
+      }
+    }
+  }
+
+  async start(): Promise<void> {
+    this.spawn()
+    await this.untilHealthy()
+  }
+
+  async recover(): Promise<void> {
+    if (this.isRunning) this.signal('SIGCONT')
+    else this.spawn()
+    await this.untilHealthy()
+  }
+
+  /** Its end is what a test is about. */
+  expectEnd(): void { this.#expectsEnd = true }
+
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void {
+    if (name === 'SIGTERM') this.#expectsEnd = true
+    this.#child?.kill(name)
+  }
+
+  tell(message: FailpointMessage): void { this.#child?.send?.(message, () => {}) }
 
   async kill(): Promise<void> {
+    this.#expectsEnd = true
     this.#child?.kill('SIGKILL')
     await this.#exit
   }
 
-  /** The hash of all readable revisions up to `revision`. */
-  async hashKV(revision: number): Promise<{ readonly hash: number; readonly compactRevision: number; readonly hashRevision: number }> {
-    const { hash = 0, compactRevision = 0, hashRevision = 0 } = await this.#ask<HashAnswer>('HashKV', { revision })
-    return { hash, compactRevision, hashRevision }
-  }
-
-  /** The alarms that are raised. */
-  async alarms(): Promise<readonly string[]> { return ((await this.#ask<AlarmAnswer>('Alarm', { action: 'GET' })).alarms ?? []).map(({ alarm = '' }) => alarm) }
-
-  async disarm(): Promise<void> {
-    for (const { memberID = 0n, alarm } of (await this.#ask<AlarmAnswer>('Alarm', { action: 'GET' })).alarms ?? []) await this.#ask('Alarm', { action: 'DEACTIVATE', memberID, alarm })
-  }
-
-  async #ask<T>(method: string, request: object): Promise<T> {
-    using channel = new GrpcChannel({ target: this.endpoint, clock: realClock })
-    return decodeProto3<T>(etcdTable, `${method}Response`, await channel.unary(`/etcdserverpb.Maintenance/${method}`, encodeProto3(etcdTable, `${method}Request`, request), { signal: AbortSignal.timeout(10_000) }))
-  }
+  hashKV(revision: number): Promise<RevisionHash> { return this.admin.hashKV(revision) }
 
   async [Symbol.asyncDispose](): Promise<void> { await this.kill() }
 }
@@ -99,5 +162,14 @@ export function freePort(): Promise<number> {
       const address = server.address()
       server.close(() => { if (address !== null && typeof address === 'object') done(address.port); else failed(new Error('no port')) })
     })
+  })
+}
+
+/** One etcd without others, on this machine's loopback. */
+export async function singleEtcd(options: Omit<EtcdProcessOptions, 'endpoint'>): Promise<EtcdProcess> {
+  const peerUrl = `http://127.0.0.1:${await freePort()}`
+  return new EtcdProcess({
+    ...options, endpoint: `http://127.0.0.1:${await freePort()}`,
+    flags: ['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `default=${peerUrl}`, ...options.flags ?? []],
   })
 }

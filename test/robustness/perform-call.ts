@@ -1,6 +1,6 @@
 // Asks an etcd what a Call says, through the client that the API server uses, and writes down what came of it.
 import type { EtcdClient, EtcdEvent, EtcdKeyValue, EtcdOperation, EtcdOperationResult } from '../../src/lib/etcd-client/etcd-client.ts'
-import { EtcdError } from '../../src/lib/etcd-client/etcd-client.ts'
+import { EtcdError, wasNotSent } from '../../src/lib/etcd-client/etcd-client.ts'
 import { unreachable } from '../../src/lib/base/assert.ts'
 import type { LoggedEvent } from './event-log.ts'
 import { valueId, type Call, type KeyState, type Operation, type Output, type Step, type StepResult } from './operation.ts'
@@ -27,7 +27,7 @@ export async function performCall(performer: Performer, client: number, call: Ca
     const reason = error instanceof EtcdError ? error.reason : error instanceof Error ? error.name : 'error'
     // Anything else is a bug of the client or of this harness, not an outcome.
     if (!(error instanceof EtcdError) && reason !== 'AbortError' && reason !== 'TimeoutError') throw error
-    return { client, call: withValueIds(call), calledAt, returnedAt: performer.now(), outcome: { type: refusals.has(reason) ? 'refused' : 'unknown', reason: `${reason}: ${error instanceof Error ? error.message : String(error)}` } }
+    return { client, call: withValueIds(call), calledAt, returnedAt: performer.now(), outcome: { type: refusals.has(reason) || (error instanceof EtcdError && wasNotSent(error)) ? 'refused' : 'unknown', reason: `${reason}: ${error instanceof Error ? error.message : String(error)}` } }
   }
 }
 

@@ -307,7 +307,7 @@ class Simulation {
     const random = this.#random
     const copy = new SimulatedDisk(seededRandom(7))
     for (const path of this.#disk.paths) copy.poke(path, this.#disk.peek(path))
-    const candidates = copy.paths.filter((path) => /\.(wal|k8tsnap)$/.test(path))
+    const candidates = copy.paths.filter((path) => /\.(wal|snap)$|\/db$/.test(path))
     const path = candidates[randomInteger(random, candidates.length)]
     if (path === undefined) return
     const bytes = copy.peek(path)

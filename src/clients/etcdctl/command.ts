@@ -9,9 +9,12 @@ export const exitCodes = { error: 1, badConnection: 2, invalidInput: 3, badFeatu
 export class ExitError extends Error {
   override readonly name = 'ExitError'
   readonly code: number
-  constructor(code: number, message: string, options?: ErrorOptions) {
+  /** How the command is used is told too. */
+  readonly usage: boolean
+  constructor(code: number, message: string, options?: ErrorOptions & { readonly usage?: boolean }) {
     super(message, options)
     this.code = code
+    this.usage = options?.usage ?? false
   }
 }
 

@@ -12,7 +12,7 @@ const hourMs = 3_600_000
 const samples = 10
 
 /** Runs until `signal` is aborted. */
-export async function compactAutomatically(client: EtcdClient, policy: AutoCompaction, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
+export async function compactAutomatically(client: Pick<EtcdClient, 'status' | 'compact'>, policy: AutoCompaction, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
   const intervalMs = policy.mode === 'revision' ? revisionIntervalMs : Math.min(policy.retentionMs, hourMs) / samples
   /** Revisions at past moments, oldest first. */
   const seen: { readonly atMs: number; readonly revision: number }[] = []

@@ -7,12 +7,12 @@ import type {
   EtcdClient, EtcdLeaseStatus, EtcdOperation, EtcdRangeRequest, EtcdRangeResponse, EtcdTxnRequest, EtcdTxnResponse, EtcdWatch, EtcdWatchObserver, EtcdWatchRequest,
 } from '../../lib/etcd-client/etcd-client.ts'
 import type { Member } from './member.ts'
-import { keyBytes } from './mvcc/key-text.ts'
-import { readRange } from './mvcc/range.ts'
+import { isLongRange, readRange, readRangeInPieces } from './mvcc/range.ts'
 import { checkRange, checkTxn } from './mvcc/request-checks.ts'
 import { isReadOnly, runTransaction } from './mvcc/transaction.ts'
 import type { AppliedResult, LoggedRequest } from './state-machine.ts'
 import { etcdVersion } from './version.ts'
+import { yieldToLoop } from './yield-to-loop.ts'
 
 /** An empty store says one page: etcdctl divides by the size. */
 export const smallestSizeBytes = 4096
@@ -27,14 +27,12 @@ export interface EmbeddedClientOptions {
 
 export class EmbeddedEtcdClient implements EtcdClient {
   readonly #member: Member
-  readonly #clock: Clock
   readonly #random: Random
   readonly #maxTxnOps: number
   readonly #maxRequestBytes: number
 
   constructor(options: EmbeddedClientOptions) {
     this.#member = options.member
-    this.#clock = options.clock
     this.#random = options.random
     this.#maxTxnOps = options.maxTxnOps
     this.#maxRequestBytes = options.maxRequestBytes
@@ -44,16 +42,29 @@ export class EmbeddedEtcdClient implements EtcdClient {
     try {
       this.#member.checkServing(signal)
       checkRange(request)
-      return Promise.resolve(readRange(this.#member.machine.store, request))
+      const current = request.serializable ? undefined : this.#member.readIndex(signal)
+      if (current === undefined) return Promise.resolve(this.#read(request, signal))
+      return current.then(() => this.#read(request, signal))
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  #read(request: EtcdRangeRequest, signal: AbortSignal): EtcdRangeResponse | Promise<EtcdRangeResponse> {
+    const { store } = this.#member.machine
+    if (!isLongRange(store, request)) return readRange(store, request)
+    return readRangeInPieces(store, request, async () => {
+      await yieldToLoop()
+      signal.throwIfAborted()
+    })
   }
 
   async txn(request: EtcdTxnRequest & { readonly caller?: Caller }, signal: AbortSignal): Promise<EtcdTxnResponse> {
     checkTxn(request, this.#maxTxnOps)
     if (isReadOnly(request)) {
       this.#member.checkServing(signal)
+      const current = isSerializable(request) ? undefined : this.#member.readIndex(signal)
+      if (current) await current
       return runTransaction(this.#member.machine.store, request, () => true)
     }
     const result = await this.propose({ type: 'txn', ...request }, signal)
@@ -83,19 +94,14 @@ export class EmbeddedEtcdClient implements EtcdClient {
     await this.propose({ type: 'leaseRevoke', id }, signal)
   }
 
-  leaseKeepAlive(id: bigint, signal: AbortSignal): Promise<{ readonly ttlSeconds: number }> {
-    try {
-      this.#member.checkServing(signal)
-      return Promise.resolve({ ttlSeconds: this.#member.machine.leases.renew(id, this.#clock.monotonic()) })
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  async leaseKeepAlive(id: bigint, signal: AbortSignal): Promise<{ readonly ttlSeconds: number }> {
+    this.#member.checkServing(signal)
+    return { ttlSeconds: await this.#member.renewLease(id, signal) }
   }
 
   async leaseTimeToLive(id: bigint, signal: AbortSignal, options: { readonly keys?: boolean } = {}): Promise<EtcdLeaseStatus> {
     this.#member.checkServing(signal)
-    const { ttlSeconds, grantedTtlSeconds, keys } = this.#member.machine.leases.inspect(id, this.#clock.monotonic())
-    return { ttlSeconds, grantedTtlSeconds, keys: options.keys ? keys.map(keyBytes) : [] }
+    return this.#member.leaseTimes(id, options.keys ?? false, signal)
   }
 
   async leases(signal: AbortSignal): Promise<readonly bigint[]> {
@@ -122,6 +128,12 @@ export class EmbeddedEtcdClient implements EtcdClient {
       if (id !== 0n && !this.#member.machine.leases.has(id)) return id
     }
   }
+}
+
+/** Every one of its reads may be of an older state. */
+function isSerializable(request: EtcdTxnRequest): boolean {
+  const all = (operations: EtcdTxnRequest['success']): boolean => operations.every((operation) => (operation.type === 'range' && operation.serializable === true) || (operation.type === 'txn' && isSerializable(operation)))
+  return all(request.success) && all(request.failure)
 }
 
 /** About as many bytes as the request takes in the log. */

@@ -6,21 +6,27 @@ import { join } from 'node:path'
 import type { Clock } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
-import { EtcdError } from '../../lib/etcd-api/etcd-error.ts'
 import type { EtcdClient } from '../../lib/etcd-client/etcd-client.ts'
 import { StorageError, type Disk } from './disk/disk.ts'
 import { realDisk } from './disk/real-disk.ts'
 import { largestCost, smallestCost } from './auth/bcrypt.ts'
+import { ClusterAdmin } from './cluster-admin.ts'
 import { EmbeddedEtcdClient } from './embedded-client.ts'
 import { Member } from './member.ts'
-import { describeMember, identityOf } from './member-identity.ts'
-import { listSnapshots, readSnapshot, removeOtherSnapshots, writeSnapshot } from './snapshot/snapshot-file.ts'
+import type { QuestioningTransport } from './consensus/peer-questions.ts'
+import { recover, type Recovered } from './consensus/recover.ts'
+import type { StateStore } from './consensus/state-store.ts'
+import { identityOf } from './member-identity.ts'
+import { encodeMember } from './membership/member-json.ts'
+import type { BootstrapPlan } from './membership/plan-bootstrap.ts'
+import type { PeerClient } from './peer/peer-client.ts'
+import type { PeerHandler } from './peer/peer-transport.ts'
+import { stateFilesIn } from './snapshot/state-files.ts'
 import { parseAuthToken } from './tokens/parse-auth-token.ts'
 import type { TokenProvider } from './tokens/token-provider.ts'
 import { StateMachine } from './state-machine.ts'
-import { entryTypes, type Entry, type Identity, type SnapshotMark } from './wal/raft-messages.ts'
-import { readRequest } from './wal/request-codec.ts'
-import { WriteAheadLog } from './wal/write-ahead-log.ts'
+import { etcdClusterVersion } from './version.ts'
+import type { Identity } from './wal/raft-messages.ts'
 
 export interface EtcdOptions {
   /** `memory`: nothing survives the process. Else the folder that holds `member/wal` and `member/snap`, on the machine's disk unless another is given. */
@@ -38,7 +44,24 @@ export interface EtcdOptions {
   readonly maxTxnOps?: number
   readonly maxRequestBytes?: number
   readonly watchProgressNotifyIntervalMs?: number
+  /** Time without a leader before an election. Default 1000. */
   readonly electionTimeoutMs?: number
+  /** Between two signs of life of a leader. Default 100. */
+  readonly heartbeatIntervalMs?: number
+  /** Ask before an election whether it could be won. Default true. */
+  readonly preVote?: boolean
+  /** Log entries kept for followers that are a little behind; who is further behind gets the whole state. Default 5,000. */
+  readonly snapshotCatchUpEntries?: number
+  /** The cluster that a member without data belongs to. Default: a new one of this member alone. */
+  readonly initialCluster?: BootstrapPlan
+  /** Makes the way to the other members; without it there are none. */
+  readonly transport?: (handler: PeerHandler, etcd: EtcdInternals) => Promise<QuestioningTransport>
+  /** Refuse membership changes that would cost the quorum. Default true. */
+  readonly strictReconfigCheck?: boolean
+  /** Most learners in the cluster. Default 1. */
+  readonly maxLearners?: number
+  /** The majority is lost for good: this member goes on alone with the data that it has. */
+  readonly forceNewCluster?: boolean
   /** Entries after which a snapshot may be written. Default 10,000. */
   readonly snapshotCount?: number
   /** Bytes of log after which a snapshot may be written, however small the store. Default 4 MiB. */
@@ -60,6 +83,11 @@ export interface EmbeddedEtcd extends AsyncDisposable {
   readonly client: EtcdClient
   /** Aborted, with the error as reason, when the disk failed: nothing is acknowledged any more and the process should end. */
   readonly broken: AbortSignal
+  /**
+   * Resolves when this member takes part in its cluster and has said who it is there: clients are served from then on. One that is alone is
+   * ready when it is open; with others it needs a majority. Rejects when it ends before.
+   */
+  whenReady(): Promise<void>
   /** For the servers in front of it. */
   readonly internals: EtcdInternals
 }
@@ -77,6 +105,8 @@ export interface EtcdInternals {
   /** Whether the name in a client's certificate says who they are. */
   readonly clientCertAuth: boolean
   readonly bcryptCost: number
+  readonly electionTimeoutMs: number
+  readonly admin: ClusterAdmin
 }
 
 const defaultBcryptCost = 10
@@ -91,103 +121,78 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   const name = options.name ?? 'default'
   const peerUrls = options.peerUrls ?? defaultPeerUrls
   const clientUrls = options.clientUrls ?? ['http://localhost:2379']
-  const machine = new StateMachine(Math.ceil(((options.electionTimeoutMs ?? 1000) * 3) / 2 / 1000))
+  const timings = { heartbeatIntervalMs: options.heartbeatIntervalMs ?? 100, electionTimeoutMs: options.electionTimeoutMs ?? 1000 }
+  const newMachine = (): StateMachine => new StateMachine(Math.ceil((timings.electionTimeoutMs * 3) / 2 / 1000))
+  const machine = newMachine()
+  machine.membership.maxLearners = options.maxLearners ?? 1
   const tokens = parseAuthToken(options.authToken ?? 'simple', { clock, random: options.random, readFile: (path) => readFileSync(path), ...(options.authTokenTtlMs ? { ttlMs: options.authTokenTtlMs } : {}) })
   machine.assignToken = (username, authRevision, prefix, index) => tokens.assign(username, authRevision, prefix, index)
   machine.auth.onInvalidated = (username) => tokens.invalidate(username)
   const cost = options.bcryptCost ?? defaultBcryptCost
-  const computed = identityOf(peerUrls, options.clusterToken ?? 'etcd-cluster')
+  const plan = options.initialCluster ?? planAlone(name, peerUrls, options.clusterToken ?? 'etcd-cluster')
   await using cleanup = new AsyncDisposableStack()
-  const log = options.disk === 'memory' ? undefined : await openLog(options, options.disk, machine, computed, cleanup)
-  const identity = log?.identity ?? computed
+  const opened = options.disk === 'memory' ? undefined : await openFolder(options, options.disk, machine, plan, cleanup)
+  const identity = opened?.recovered.wal.identity ?? { memberId: plan.memberId, clusterId: plan.clusterId }
+  if (!opened) beAlone(machine, plan, name, clientUrls)
   const member = new Member({
-    machine, log, clock, logger, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes,
-    progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000,
+    machine, clock, logger, name, clientUrls, timings, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes, progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000,
+    ...(opened && {
+      replica: {
+        ...opened, newMachine, random: options.random, initialMembers: plan.members, snapshotCount: options.snapshotCount ?? 10_000, snapshotBytes: options.snapshotBytes ?? defaultSnapshotBytes,
+        ...(options.preVote === undefined ? {} : { preVote: options.preVote }), ...(options.snapshotCatchUpEntries === undefined ? {} : { catchUpEntries: options.snapshotCatchUpEntries }),
+      },
+    }),
   })
   cleanup.defer(() => member.stop())
-  member.start()
   const client = new EmbeddedEtcdClient({ member, clock, random: options.random, maxTxnOps: options.maxTxnOps ?? 128, maxRequestBytes: options.maxRequestBytes ?? defaultMaxRequestBytes })
+  let peerClient: PeerClient | undefined
+  const admin = new ClusterAdmin({ member, clock, isStrict: options.strictReconfigCheck ?? true, requestTimeoutMs: 5000 + 2 * timings.electionTimeoutMs, peerClient: () => peerClient })
   const internals: EtcdInternals = {
-    member, client, identity, name, peerUrls, clientUrls, clock, random: options.random, tokens, clientCertAuth: options.clientCertAuth ?? false,
+    member, client, identity, name, peerUrls, clientUrls, clock, random: options.random, tokens, clientCertAuth: options.clientCertAuth ?? false, electionTimeoutMs: timings.electionTimeoutMs, admin,
     bcryptCost: cost < smallestCost || cost > largestCost ? defaultBcryptCost : cost,
   }
+  const { transport: open } = options
+  await member.start(open && (async (handler) => {
+    const transport = await open(handler, internals)
+    peerClient = transport.client
+    return transport
+  }))
+  if (member.isSole) await member.whenReady()
   const owned = cleanup.move()
-  return { client, broken: member.broken, internals, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { client, broken: member.broken, internals, whenReady: () => member.whenReady(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-async function openLog(options: EtcdOptions, place: Exclude<EtcdOptions['disk'], 'memory'>, machine: StateMachine, identity: Identity, cleanup: AsyncDisposableStack): Promise<WriteAheadLog> {
+function planAlone(name: string, peerUrls: readonly string[], token: string): BootstrapPlan {
+  const { memberId, clusterId } = identityOf(peerUrls, token)
+  return { memberId, clusterId, members: [{ id: memberId, name, peerUrls, clientUrls: [], isLearner: false }], isNewCluster: true }
+}
+
+/** Without a log nobody tells the state who its member is. */
+function beAlone({ membership }: StateMachine, { memberId, members }: BootstrapPlan, name: string, clientUrls: readonly string[]): void {
+  const own = members.find((member) => member.id === memberId)
+  if (members.length > 1 || !own) throw new StorageError('WrongCluster', 'a member of several needs a disk')
+  membership.applyConfChange({ id: 0n, type: 'ConfChangeAddNode', nodeId: memberId, context: Buffer.from(encodeMember(own)) })
+  membership.setAttributes(memberId, name, clientUrls)
+  membership.setClusterVersion(etcdClusterVersion)
+}
+
+async function openFolder(
+  options: EtcdOptions, place: Exclude<EtcdOptions['disk'], 'memory'>, machine: StateMachine, plan: BootstrapPlan, cleanup: AsyncDisposableStack,
+): Promise<{ readonly recovered: Recovered; readonly store: StateStore }> {
   const { clock, logger } = options
   const disk = place.disk ?? realDisk
   const folder = join(place.dataDir, 'member')
   const snapFolder = join(folder, 'snap')
   await disk.makeFolder(snapFolder)
   cleanup.use(await disk.lock(folder))
-  const newest = (await listSnapshots(disk, snapFolder))[0]
-  const loaded = newest && (await readSnapshot(disk, snapFolder, newest, machine))
-  const snapshot: SnapshotMark = loaded ?? { index: 0, term: 0 }
-  const snapshots = new Snapshotter(disk, snapFolder, machine, options, logger)
-  const log = cleanup.use(await WriteAheadLog.open({
-    disk, folder: place.walDir ?? join(folder, 'wal'), logger, identity: loaded ?? identity, snapshot, memberContext: describeMember(identity, options.name ?? 'default', options.peerUrls ?? defaultPeerUrls),
-    ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }), ...(options.zeroedBytes === undefined ? {} : { zeroedBytes: options.zeroedBytes }),
-    replay: (entry) => replay(machine, entry, clock.monotonic()),
-    onIdle: (idle) => snapshots.consider(idle),
-  }))
-  cleanup.defer(() => snapshots.finish())
-  if (loaded && (loaded.memberId !== log.identity.memberId || loaded.clusterId !== log.identity.clusterId)) throw new StorageError('WrongCluster', `the snapshot and the log in ${folder} belong to different members`)
-  if (newest) await removeOtherSnapshots(disk, snapFolder, newest.index)
-  return log
-}
-
-/** Applies an entry again. A request that was refused then is refused now, in the same way. */
-function replay(machine: StateMachine, entry: Entry, nowMs: number): void {
-  if (entry.type !== entryTypes.normal || entry.data.length === 0) return
-  const request = readRequest(entry.data)
-  if (!request) return
-  try {
-    machine.apply(request, nowMs, entry.index)
-  } catch (error) {
-    if (!(error instanceof EtcdError)) throw error
-  }
-}
-
-/** Writes a snapshot when the log has grown enough for it to be worth it; one at a time. */
-class Snapshotter {
-  readonly #disk: Disk
-  readonly #folder: string
-  readonly #machine: StateMachine
-  readonly #logger: Logger
-  readonly #count: number
-  readonly #bytes: number
-  #running: Promise<void> | undefined
-  #notBefore = 0
-
-  constructor(disk: Disk, folder: string, machine: StateMachine, options: EtcdOptions, logger: Logger) {
-    this.#disk = disk
-    this.#folder = folder
-    this.#machine = machine
-    this.#logger = logger
-    this.#count = options.snapshotCount ?? 10_000
-    this.#bytes = options.snapshotBytes ?? defaultSnapshotBytes
-  }
-
-  consider(log: WriteAheadLog): void {
-    if (this.#running || log.entriesSinceSnapshot < this.#count) return
-    // A snapshot costs the whole store: the log may grow to half of it first.
-    if (log.bytesSinceSnapshot < Math.max(this.#bytes, this.#machine.store.sizeInUseBytes / 2)) return
-    if (log.lastIndex < this.#notBefore) return
-    const mark: SnapshotMark = { index: log.lastIndex, term: log.term }
-    this.#running = this.#write(log, mark).catch((error: unknown) => {
-      this.#logger.error('a snapshot was not written; the log is kept', error)
-      // Not again with every entry: the disk may be full.
-      this.#notBefore = mark.index + Math.max(1, this.#count / 10)
-    }).finally(() => { this.#running = undefined })
-  }
-
-  async #write(log: WriteAheadLog, mark: SnapshotMark): Promise<void> {
-    await writeSnapshot(this.#disk, this.#folder, this.#machine, mark, log.identity)
-    log.markSnapshot(mark)
-    await removeOtherSnapshots(this.#disk, this.#folder, mark.index)
-  }
-
-  async finish(): Promise<void> { await this.#running }
+  const store = stateFilesIn(disk, snapFolder)
+  const recovered = await recover({
+    wal: {
+      disk, folder: place.walDir ?? join(folder, 'wal'), logger,
+      ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }), ...(options.zeroedBytes === undefined ? {} : { zeroedBytes: options.zeroedBytes }),
+    },
+    machine, store, initial: plan, nowMs: clock.monotonic(), logger, forceNewCluster: options.forceNewCluster ?? false,
+  })
+  cleanup.use(recovered.wal)
+  return { recovered, store }
 }

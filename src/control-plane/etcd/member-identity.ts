@@ -1,16 +1,29 @@
-// Who a new member is. Upstream: etcd/server/etcdserver/api/membership
+// Who a member and a cluster are: ids computed from what they were started with. Upstream: etcd/server/etcdserver/api/membership
 import { createHash } from 'node:crypto'
+import { encodeMember } from './membership/member-json.ts'
 import type { Identity } from './wal/raft-messages.ts'
 
-/** A member's id comes from its peer URLs and the cluster's token, the cluster's from its members' ids. */
-export function identityOf(peerUrls: readonly string[], token: string): Identity {
-  const memberId = createHash('sha1').update([...peerUrls].sort().join('') + token).digest().readBigUInt64BE(0)
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64BE(memberId)
-  return { memberId, clusterId: createHash('sha1').update(bytes).digest().readBigUInt64BE(0) }
+/** @param addedAtSeconds unix time, for a member that joins a running cluster; then the token is empty */
+export function memberIdOf(peerUrls: readonly string[], token: string, addedAtSeconds?: number): bigint {
+  return firstEightBytes([...peerUrls].sort().join('') + token + (addedAtSeconds === undefined ? '' : String(addedAtSeconds)))
 }
 
-/** The member in the JSON that the original keeps in its log; the id exceeds what JSON.stringify can write. */
-export function describeMember(identity: Identity, name: string, peerUrls: readonly string[]): Uint8Array {
-  return Buffer.from(`{"id":${identity.memberId},"peerURLs":${JSON.stringify(peerUrls)},"name":${JSON.stringify(name)}}`)
+/** Of the members that the cluster began with. */
+export function clusterIdOf(memberIds: readonly bigint[]): bigint {
+  const bytes = Buffer.alloc(8 * memberIds.length)
+  ;[...memberIds].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)).forEach((id, i) => bytes.writeBigUInt64BE(id, 8 * i))
+  return firstEightBytes(bytes)
 }
+
+/** A cluster of one member. */
+export function identityOf(peerUrls: readonly string[], token: string): Identity {
+  const memberId = memberIdOf(peerUrls, token)
+  return { memberId, clusterId: clusterIdOf([memberId]) }
+}
+
+/** The member as the first entries of its log describe it. */
+export function describeMember(identity: Identity, name: string, peerUrls: readonly string[]): Uint8Array {
+  return Buffer.from(encodeMember({ id: identity.memberId, name, peerUrls, clientUrls: [], isLearner: false }))
+}
+
+function firstEightBytes(of: string | Buffer): bigint { return createHash('sha1').update(of).digest().readBigUInt64BE(0) }

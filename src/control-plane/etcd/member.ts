@@ -1,137 +1,148 @@
-// One member of an etcd cluster: takes requests, has them logged, applies them, answers, and tells the watchers.
+// One member of an etcd cluster: takes requests, has them go through the log, answers, and tells the watchers.
 //
-// Rules it keeps: a request is acknowledged, and visible to readers, only when the log says that it is durable; everything that arrived while
-// one write was in flight goes in the next single write; after the first failed write nothing is acknowledged any more. Without a log (the
-// memory disk) a request is applied at once. Upstream: etcd/server/etcdserver
-import { EtcdError, etcdError } from '../../lib/etcd-api/etcd-error.ts'
-import type { Clock, Timer } from '../../lib/base/clock.ts'
+// Rules it keeps: a request is acknowledged, and visible to readers, only when a majority has it on disk; after the first failed write nothing
+// is acknowledged any more. Without a log (the memory disk) a request is applied at once. Upstream: etcd/server/etcdserver
+import { sleep, type Clock } from '../../lib/base/clock.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
-import { StorageError } from './disk/disk.ts'
-import { DurationHistogram } from './duration-histogram.ts'
-import { WatchHub } from './mvcc/watch-hub.ts'
-import { yieldToLoop } from './yield-to-loop.ts'
+import { EtcdError, etcdError } from '../../lib/etcd-api/etcd-error.ts'
 import { insider } from './auth/caller.ts'
-import { writes, type AppliedResult, type LoggedRequest, type StateMachine } from './state-machine.ts'
-
-/** Where requests become durable. One write at a time: `add` some, `flush`, and wait before adding more. */
-export interface EntryLog {
-  readonly term: number
-  readonly lastIndex: number
-  /** Puts a request into the next write. Returns its bytes in the log. */
-  add(request: LoggedRequest): number
-  /** Told when the disk is found full. */
-  onFull?: (() => void) | undefined
-  /** Writes what was added with one write; resolves when it is on the disk. @throws StorageError DiskFull: nothing was written, others can go on */
-  flush(): Promise<void>
-  /** Called between two writes, after what was written has been applied; the next write waits for it. */
-  afterApply(): Promise<void> | undefined
-}
+import { LeaderDuties } from './consensus/leader-duties.ts'
+import { LeaseAccess } from './consensus/lease-access.ts'
+import { noQuestions, questionsOf, type QuestioningTransport } from './consensus/peer-questions.ts'
+import { Replica, type ReplicaHost, type ReplicaOptions, type Timings } from './consensus/replica.ts'
+import { LeaseExpiry } from './lease/lease-expiry.ts'
+import { longestConnected } from './membership/reconfiguration-checks.ts'
+import type { MembershipProposal } from './membership/membership-store.ts'
+import { Alarm } from './member-timers.ts'
+import { EtcdMetrics } from './metrics/etcd-metrics.ts'
+import { observeApplied, requestTypeOf } from './observe-applied.ts'
+import { WatchHub } from './mvcc/watch-hub.ts'
+import type { LeaseTimes } from './peer/peer-requests.ts'
+import type { PeerHandler, PeerTransport } from './peer/peer-transport.ts'
+import { Quota } from './quota.ts'
+import type { RaftStatus } from './raft/status.ts'
+import type { AppliedResult, LoggedRequest, StateMachine } from './state-machine.ts'
+import { yieldToLoop } from './yield-to-loop.ts'
 
 export interface MemberOptions {
   readonly machine: StateMachine
-  readonly log: EntryLog | undefined
   readonly clock: Clock
   readonly logger: Logger
   readonly memberId: bigint
+  readonly name: string
+  readonly clientUrls: readonly string[]
   /** 0 or less: no quota. */
   readonly quotaBytes: number
   readonly progressNotifyIntervalMs: number
+  readonly timings: Timings
+  readonly metrics?: EtcdMetrics
+  /** How it takes part in a log; without, requests are applied at once. */
+  readonly replica?: Omit<ReplicaOptions, 'host' | 'machine' | 'clock' | 'logger' | 'memberId' | 'timings' | 'metrics'>
 }
 
-interface Proposal {
-  readonly request: LoggedRequest
-  readonly signal: AbortSignal
-  readonly resolve: (result: AppliedResult) => void
-  readonly reject: (error: unknown) => void
-  abandoned: boolean
-  /** Of its entry, once it is in the log. */
-  index: number
-  readonly askedMs: number
+/** This member was removed from its cluster: it ends, and its data are of no use any more. */
+export class MemberRemovedError extends Error {
+  override readonly name = 'MemberRemovedError'
 }
 
-/** Bounds of one write, so that neither encoding nor applying it holds up the event loop for long. */
-const batchEntries = 512
-const batchBytes = 1024 * 1024
-/** Requests that may wait for the log. */
-const queueLimit = 50_000
-/** How often callers that gave up are looked for while a write takes long. */
-const abandonCheckMs = 100
-const expiredPerTurn = 500
 const scrubRevisions = 500
 const scrubBytes = 1024 * 1024
+/** A removed member still answers, so that the others learn of it. */
+const removedDelayMs = 1000
 
 const never = new AbortController().signal
 
-/** What `/metrics` says of the log and of proposals. */
-export class MemberMetrics {
-  readonly fsync = new DurationHistogram(0.001, 14)
-  readonly requests = new Map<string, DurationHistogram>()
-
-  get firstType(): string | undefined { return this.requests.keys().next().value }
-
-  observeRequest(type: string, seconds: number): void {
-    let histogram = this.requests.get(type)
-    if (!histogram) this.requests.set(type, (histogram = new DurationHistogram(0.0005, 16)))
-    histogram.observe(seconds)
-  }
-}
-
-const requestTypes: { readonly [type in LoggedRequest['type']]: string } = {
-  put: 'Put', deleteRange: 'DeleteRange', txn: 'Txn', compaction: 'Compaction', leaseGrant: 'LeaseGrant', leaseRevoke: 'LeaseRevoke', alarm: 'Alarm', auth: 'Auth', authenticate: 'Authenticate', v2: 'V2',
-}
-
-export class Member {
-  readonly metrics = new MemberMetrics()
+export class Member implements ReplicaHost {
+  readonly metrics: EtcdMetrics
   readonly machine: StateMachine
   readonly hub: WatchHub
   readonly memberId: bigint
-  readonly quotaBytes: number
-  readonly #log: EntryLog | undefined
+  readonly #options: MemberOptions
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #progressNotifyIntervalMs: number
-  #queue: Proposal[] = []
-  #inFlight: Proposal[] = []
-  /** The loop that feeds the log, while it runs. */
-  #pumping: Promise<void> | undefined
+  readonly #replica: Replica | undefined
+  readonly #quota: Quota
+  readonly #expiry: LeaseExpiry
+  readonly #leases: LeaseAccess
+  readonly #duties: LeaderDuties
+  readonly #progressAlarm: Alarm
+  readonly #v2Alarm: Alarm
+  readonly #removedAlarm: Alarm
   #dispatchPlanned = false
   #scrubbing: Promise<void> | undefined
-  #leaseTimer: { readonly atMs: number; readonly timer: Timer } | undefined
-  #progressTimer: Timer | undefined
-  #v2Timer: Timer | undefined
   #unloggedIndex = 1
   readonly #broken = new AbortController()
+  readonly #ready = Promise.withResolvers<void>()
   #stopped = false
-  #raising = false
 
   constructor(options: MemberOptions) {
-    this.machine = options.machine
-    this.memberId = options.memberId
-    this.quotaBytes = options.quotaBytes
-    this.#log = options.log
-    this.#clock = options.clock
-    this.#logger = options.logger
-    this.#progressNotifyIntervalMs = options.progressNotifyIntervalMs
-    this.hub = new WatchHub(options.machine.store, queueMicrotask, setImmediate)
-    if (this.#log) this.#log.onFull = () => this.#raiseNoSpace('the disk is full')
-    options.machine.store.onUnpinned = () => { if (options.machine.store.needsScrub) void this.scrub() }
+    const { machine, clock, logger, memberId, timings } = options
+    this.#options = options
+    this.metrics = options.metrics ?? new EtcdMetrics()
+    this.machine = machine
+    this.memberId = memberId
+    this.#clock = clock
+    this.#logger = logger
+    this.hub = new WatchHub(machine.store, queueMicrotask, setImmediate)
+    this.#quota = new Quota(options.quotaBytes, machine, logger, () => this.propose({ type: 'alarm', action: 'ACTIVATE', memberId, alarm: 'NOSPACE' }, never))
+    this.#expiry = new LeaseExpiry(machine.leases, clock, (id) => this.#revokeExpired(id))
+    this.#progressAlarm = new Alarm(clock, () => {
+      this.hub.notifyProgress()
+      this.#progressAlarm.set(options.progressNotifyIntervalMs)
+    })
+    this.#v2Alarm = new Alarm(clock, () => {
+      this.propose({ type: 'v2', request: { method: 'SYNC', timeMs: clock.now() } }, never).catch((error: unknown) => logger.error('expired v2 keys were not removed', error))
+    })
+    this.#removedAlarm = new Alarm(clock, () => this.broke(new MemberRemovedError('the member has been permanently removed from the cluster')))
+    this.#replica = options.replica && new Replica({ ...options.replica, machine, clock, logger, memberId, timings, metrics: this.metrics, host: this })
+    this.#leases = new LeaseAccess({ machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs })
+    this.#duties = new LeaderDuties({ member: this, clock, logger, name: options.name, clientUrls: options.clientUrls })
+    if (options.replica) options.replica.recovered.wal.onFull = () => { if (!this.#stopped) this.#quota.raiseNoSpace('the disk is full') }
+    machine.store.onUnpinned = () => { if (machine.store.needsScrub) void this.scrub() }
+    // Who never waits for it need not hear of its failure.
+    this.#ready.promise.catch(() => {})
   }
 
-  /** Aborted, with the error as reason, when the log failed: nothing is acknowledged any more. */
+  /** Aborted when this member ends by itself, with the reason: the log failed, and nothing is acknowledged any more; or it was removed (MemberRemovedError). */
   get broken(): AbortSignal { return this.#broken.signal }
   get isServing(): boolean { return !this.#stopped && !this.#broken.signal.aborted }
-  get term(): number { return this.#log?.term ?? 1 }
-  get appliedIndex(): number { return this.#log?.lastIndex ?? this.#unloggedIndex }
-  get pendingProposals(): number { return this.#queue.length + this.#inFlight.length }
+  get quotaBytes(): number { return this.#quota.bytes }
+  get pendingProposals(): number { return this.#replica?.proposals.count ?? 0 }
 
-  /** Begins to lead: leases run from now on. */
-  start(): void {
-    this.machine.leases.startExpiring(this.#clock.monotonic())
-    this.#armLeaseTimer()
-    this.#armV2Timer()
-    this.#armProgressTimer()
+  // ---- its place in the cluster ----
+
+  get term(): number { return this.#replica?.driver.node.raft.term ?? 1 }
+  get appliedIndex(): number { return this.#replica?.appliedIndex ?? this.#unloggedIndex }
+  get committedIndex(): number { return this.#replica?.driver.node.raft.log.committed ?? this.#unloggedIndex }
+  /** 0n: none is known. */
+  get leaderId(): bigint { return this.#replica?.leaderId ?? this.memberId }
+  get isLeader(): boolean { return this.#replica?.isLeader ?? true }
+  get isLearner(): boolean { return this.machine.membership.isLearner(this.memberId) }
+  /** Alone: nobody else has a say. */
+  get isSole(): boolean { return this.#replica?.driver.isSole ?? true }
+  get transport(): PeerTransport | undefined { return this.#replica?.transport }
+  /** Undefined without a log. */
+  raftStatus(): RaftStatus | undefined { return this.#replica?.status() }
+  noLeaderFor(ms: number): boolean { return this.#replica?.noLeaderFor(ms) ?? false }
+
+  /** Begins. With others in the cluster `openTransport` makes the way to them. */
+  async start(openTransport?: (handler: PeerHandler, member: Member) => Promise<QuestioningTransport>): Promise<void> {
+    this.#progressAlarm.set(this.#options.progressNotifyIntervalMs)
     if (this.machine.store.needsScrub) void this.scrub()
+    if (!this.#replica) {
+      this.startLeading()
+      this.#ready.resolve()
+      return
+    }
+    const transport = await openTransport?.(this.#replica, this)
+    const questions = (transport && questionsOf(transport, this.#replica.timeoutMs)) ?? noQuestions
+    this.#leases.questions = questions
+    this.#replica.start(transport)
+    this.#duties.start(questions).then(() => this.#ready.resolve(), (error: unknown) => this.#ready.reject(error))
   }
+
+  /** Resolves when this member has said who it is, through the log: clients can be served from then on. A learner: when it follows. */
+  whenReady(): Promise<void> { return this.#ready.promise }
 
   /** Throws what every request to a stopped or broken member gets. */
   checkServing(signal: AbortSignal): void {
@@ -140,125 +151,122 @@ export class Member {
     if (this.#broken.signal.aborted) throw new EtcdError('Unavailable', 'etcdserver: server stopped', { cause: this.#broken.signal.reason })
   }
 
-  /** Resolves when the request is durable and applied. Keys and values must not change before that. */
+  /** Resolves when the request is committed and applied here. Keys and values must not change before that. */
   propose(asked: LoggedRequest, signal: AbortSignal): Promise<AppliedResult> {
     // Without a caller it is the member itself, or the API server beside it.
     const request = asked.caller === undefined && this.machine.auth.enabled ? { ...asked, caller: insider } : asked
     try {
       this.checkServing(signal)
-      if (this.#queue.length >= queueLimit) throw etcdError('tooManyRequests')
-      this.#checkQuota(request)
-      if (this.#log === undefined) {
-        this.#unloggedIndex++
-        const result = this.#apply(request, this.#unloggedIndex)
-        this.#planDispatch()
-        return Promise.resolve(result)
-      }
+      this.#quota.check(request)
+      if (this.#replica) return this.#replica.propose({ type: 'request', request }, signal)
+      this.#unloggedIndex++
+      const result = this.apply(request, this.#unloggedIndex)
+      this.#planDispatch()
+      return Promise.resolve(result)
     } catch (error) {
       return Promise.reject(error)
     }
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ request, signal, resolve, reject, abandoned: false, index: 0, askedMs: this.#clock.monotonic() })
-      // What is asked in the same turn goes in the same write.
-      this.#pumping ??= Promise.resolve().then(() => this.#pump())
+  }
+
+  /** Resolves when the change is applied here; check it before with `machine.membership`. @throws EtcdError refused */
+  async changeMembership(change: MembershipProposal, signal: AbortSignal): Promise<void> {
+    this.checkServing(signal)
+    if (!this.#replica) throw etcdError('notCapable')
+    await this.#replica.propose({ type: 'confChange', change }, signal)
+    this.#duties.look()
+  }
+
+  /** Undefined, or resolved: a read of the store sees everything that was acknowledged anywhere before this call. @throws EtcdError (rejects) request timed out … */
+  readIndex(signal: AbortSignal): Promise<void> | undefined { return this.#replica?.readIndex(signal) }
+
+  /** Resolves when that member leads. @throws EtcdError request timed out */
+  async transferLeadership(to: bigint, signal: AbortSignal): Promise<void> {
+    this.checkServing(signal)
+    await this.#replica?.transferLeadership(to, signal, (ms, until) => sleep(this.#clock, ms, until))
+  }
+
+  /** Before this member ends on purpose: a leader of several hands over to the one that it has known for longest. */
+  async handOver(signal: AbortSignal): Promise<void> {
+    const { transport } = this
+    if (!this.isLeader || this.isSole || !transport) return
+    const to = longestConnected(this.machine.membership.list(), { selfId: this.memberId, activeSinceMs: (id) => transport.activeSinceMs(id) })
+    if (to === undefined) return
+    const given = new AbortController()
+    const until = AbortSignal.any([signal, given.signal])
+    await this.#replica?.transferLeadership(to, until, async (ms, waiting) => {
+      await sleep(this.#clock, ms, waiting)
+      // It goes, too: then nobody is to be waited for.
+      if (transport.activeSinceMs(to) === undefined) given.abort(etcdError('timeoutConnectionLost'))
+      waiting.throwIfAborted()
     })
   }
 
-  async #pump(): Promise<void> {
-    const log = this.#log
-    if (log === undefined) return
+  /** Entries that slow followers may want are dropped: who needs them gets the whole state. For tests. */
+  forgetAppliedEntries(): void { this.#replica?.driver.forgetAppliedEntries() }
+
+  /** Seconds to live; 0 when there is no such lease. */
+  renewLease(id: bigint, signal: AbortSignal): Promise<number> { return this.#leases.renew(id, signal) }
+  /** As the leader's own book says. @throws EtcdError not leader */
+  renewOwnLease(id: bigint, signal: AbortSignal): Promise<number> { return this.#leases.renewHere(id, signal) }
+  leaseTimes(id: bigint, withKeys: boolean, signal: AbortSignal): Promise<LeaseTimes> { return this.#leases.times(id, withKeys, signal) }
+  ownLeaseTimes(id: bigint, withKeys: boolean, signal: AbortSignal): Promise<LeaseTimes> { return this.#leases.timesHere(id, withKeys, signal) }
+
+  // ---- what happens in the cluster (ReplicaHost) ----
+
+  apply(request: LoggedRequest, index: number): AppliedResult {
+    const begunMs = this.#clock.monotonic()
+    let result: AppliedResult | undefined
     try {
-      while (this.#queue.length > 0 && !this.#stopped) {
-        this.#fillBatch(log)
-        if (this.#inFlight.length === 0) continue
-        const watchdog = this.#watchAbandoned()
-        const begunMs = this.#clock.monotonic()
-        try {
-          await log.flush()
-          this.metrics.fsync.observe((this.#clock.monotonic() - begunMs) / 1000)
-        } catch (error) {
-          if (!(error instanceof StorageError && error.reason === 'DiskFull')) throw error
-          for (const proposal of this.#inFlight) proposal.reject(etcdError('noSpace'))
-          this.#inFlight = []
-          continue
-        } finally {
-          watchdog[Symbol.dispose]()
-        }
-        for (const proposal of this.#inFlight) this.#finish(proposal)
-        this.#inFlight = []
-        this.hub.dispatch()
-        if (!this.#stopped) await log.afterApply()
-      }
-    } catch (error) {
-      this.#break(error)
+      result = this.machine.apply(request, begunMs, index)
     } finally {
-      this.#pumping = undefined
+      observeApplied(this.metrics, request, (this.#clock.monotonic() - begunMs) / 1000, result)
     }
-  }
-
-  #fillBatch(log: EntryLog): void {
-    let bytes = 0
-    let taken = 0
-    const batch = this.#inFlight
-    while (taken < this.#queue.length && batch.length < batchEntries && bytes < batchBytes) {
-      const proposal = this.#queue[taken++]! // cast: bounded by the loop
-      if (proposal.abandoned) continue
-      if (proposal.signal.aborted) { proposal.reject(proposal.signal.reason); continue }
-      bytes += log.add(proposal.request)
-      proposal.index = log.lastIndex
-      batch.push(proposal)
-    }
-    this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-  }
-
-  #finish(proposal: Proposal): void {
-    try {
-      proposal.resolve(this.#apply(proposal.request, proposal.index))
-      this.metrics.observeRequest(requestTypes[proposal.request.type], (this.#clock.monotonic() - proposal.askedMs) / 1000)
-    } catch (error) {
-      if (!(error instanceof EtcdError)) throw error
-      proposal.reject(error)
-    }
-  }
-
-  #apply(request: LoggedRequest, index: number): AppliedResult {
-    const result = this.machine.apply(request, this.#clock.monotonic(), index)
     if (request.type === 'compaction') void this.scrub()
-    else if (request.type === 'leaseGrant') this.#armLeaseTimer()
-    else if (request.type === 'v2') this.#armV2Timer()
+    else if (request.type === 'leaseGrant') this.#expiry.arm()
+    else if (request.type === 'v2') this.#armV2()
+    else if (request.type === 'downgradeInfoSet') this.#duties.look()
     return result
   }
 
-  /** Callers that gave up are answered although the disk hangs; what they asked for may still happen. */
-  #watchAbandoned(): Disposable {
-    let timer: Timer
-    const look = (): void => {
-      for (const list of [this.#inFlight, this.#queue]) {
-        for (const proposal of list) {
-          if (!proposal.signal.aborted || proposal.abandoned) continue
-          proposal.abandoned = list === this.#queue
-          proposal.reject(proposal.signal.reason)
-        }
-      }
-      timer = this.#clock.setTimer(abandonCheckMs, look, { keepAlive: false })
-    }
-    timer = this.#clock.setTimer(abandonCheckMs, look, { keepAlive: false })
-    return { [Symbol.dispose]: () => timer[Symbol.dispose]() }
+  answered(request: LoggedRequest, askedMs: number): void { this.metrics.observeRequest(requestTypeOf(request), (this.#clock.monotonic() - askedMs) / 1000) }
+  pieceApplied(): void { this.hub.dispatch() }
+
+  startLeading(): void {
+    this.#expiry.start(this.isSole ? 0 : this.#options.timings.electionTimeoutMs)
+    this.#armV2()
+    this.#duties.startLeading()
   }
 
-  #break(error: unknown): void {
-    this.#logger.error('the log failed; nothing is acknowledged any more', error)
+  stopLeading(): void {
+    this.#expiry.stop()
+    this.#v2Alarm.clear()
+    this.#duties.stopLeading()
+  }
+
+  leaderChanged(): void { this.metrics.server.leaderChanges.inc() }
+  wrote(durationMs: number, bytes: number): void {
+    this.metrics.fsync.observe(durationMs / 1000)
+    this.metrics.disk.walWriteBytes.inc(bytes)
+  }
+
+  stateReplaced(): void {
+    this.hub.storeReplaced()
+    if (this.machine.store.needsScrub) void this.scrub()
+  }
+
+  removed(): void {
+    this.#logger.warn('this member was removed from the cluster')
+    this.#removedAlarm.set(Math.max(removedDelayMs, this.#options.timings.electionTimeoutMs))
+  }
+
+  broke(error: unknown): void {
+    if (this.#broken.signal.aborted) return
+    if (error instanceof MemberRemovedError) this.#logger.info(error.message)
+    else this.#logger.error('the log failed; nothing is acknowledged any more', error)
     this.#broken.abort(error)
-    this.#rejectAll(new EtcdError('Unavailable', 'etcdserver: server stopped', { cause: error }))
+    this.#ready.reject(error)
     this.#stopTimers()
     this.hub.closeAll()
-  }
-
-  #rejectAll(error: Error): void {
-    for (const proposal of this.#inFlight) proposal.reject(error)
-    for (const proposal of this.#queue) proposal.reject(error)
-    this.#inFlight = []
-    this.#queue = []
   }
 
   #planDispatch(): void {
@@ -270,63 +278,21 @@ export class Member {
     })
   }
 
-  /** A put that would exceed the quota raises the NOSPACE alarm; from then on puts are refused until it is disarmed. */
-  #checkQuota(request: LoggedRequest): void {
-    const adds = request.type === 'put' || request.type === 'leaseGrant' || (request.type === 'txn' && writes(request))
-    if (!adds) return
-    if (this.machine.hasAlarm('NOSPACE')) throw etcdError('noSpace')
-    if (this.quotaBytes <= 0 || this.machine.store.sizeInUseBytes < this.quotaBytes) return
-    this.#raiseNoSpace('the store is full')
-    throw etcdError('noSpace')
-  }
-
-  #raiseNoSpace(why: string): void {
-    if (this.#stopped || this.#raising || this.machine.hasAlarm('NOSPACE')) return
-    this.#raising = true
-    this.#logger.warn(`${why}: alarm NOSPACE`, { quotaBytes: this.quotaBytes })
-    this.propose({ type: 'alarm', action: 'ACTIVATE', memberId: this.memberId, alarm: 'NOSPACE' }, never)
-      .catch((error: unknown) => this.#logger.error('alarm not raised', error)).finally(() => { this.#raising = false })
-  }
-
-  // ---- leases ----
-
-  #armLeaseTimer(): void {
-    const atMs = this.machine.leases.nextLookMs()
-    if (atMs === undefined || this.#stopped || (this.#leaseTimer !== undefined && this.#leaseTimer.atMs <= atMs)) return
-    this.#leaseTimer?.timer[Symbol.dispose]()
-    this.#leaseTimer = { atMs, timer: this.#clock.setTimer(Math.max(0, atMs - this.#clock.monotonic()), () => this.#expireLeases(), { keepAlive: false }) }
-  }
-
-  #expireLeases(): void {
-    this.#leaseTimer = undefined
-    const now = this.#clock.monotonic()
-    for (const id of this.machine.leases.takeExpired(now, expiredPerTurn)) {
-      this.propose({ type: 'leaseRevoke', id }, never).catch((error: unknown) => {
-        // Somebody else may have revoked it meanwhile.
-        if (!(error instanceof EtcdError && error.reason === 'NotFound')) this.#logger.error('an expired lease was not revoked', error, { lease: id.toString(16) })
-      })
-    }
-    this.#armLeaseTimer()
+  #revokeExpired(id: bigint): void {
+    this.metrics.leases.expired.inc()
+    this.#leases.confirmLeading(never).then(() => this.propose({ type: 'leaseRevoke', id }, never)).catch((error: unknown) => {
+      // Somebody else may have revoked it meanwhile; whoever leads now will do it.
+      if (error instanceof EtcdError && (error.reason === 'NotFound' || error.reason === 'Unavailable' || !this.isLeader)) return
+      this.#logger.error('an expired lease was not revoked', error, { lease: id.toString(16) })
+    })
   }
 
   /** Removes v2 keys whose time is over, through the log, so that all members do it at the same index. */
-  #armV2Timer(): void {
+  #armV2(): void {
     const atMs = this.machine.v2.nextExpiryMs
-    this.#v2Timer?.[Symbol.dispose]()
-    if (atMs === undefined || this.#stopped) return
-    this.#v2Timer = this.#clock.setTimer(Math.max(0, atMs - this.#clock.now()), () => {
-      this.propose({ type: 'v2', request: { method: 'SYNC', timeMs: this.#clock.now() } }, never).catch((error: unknown) => this.#logger.error('expired v2 keys were not removed', error))
-    }, { keepAlive: false })
+    if (atMs === undefined || this.#stopped || !this.isLeader) this.#v2Alarm.clear()
+    else this.#v2Alarm.set(atMs - this.#clock.now())
   }
-
-  #armProgressTimer(): void {
-    this.#progressTimer = this.#clock.setTimer(this.#progressNotifyIntervalMs, () => {
-      this.hub.notifyProgress()
-      this.#armProgressTimer()
-    }, { keepAlive: false })
-  }
-
-  // ---- compaction ----
 
   /** Frees what compactions made unreadable, in pieces that yield; resolves when it is done for now. */
   scrub(): Promise<void> {
@@ -336,14 +302,24 @@ export class Member {
 
   async #scrubInPieces(): Promise<void> {
     await yieldToLoop()
-    while (!this.#stopped && this.machine.store.scrub(scrubRevisions, scrubBytes)) await yieldToLoop()
+    const { mvcc } = this.metrics
+    const begunMs = this.#clock.monotonic()
+    for (let goesOn = true; goesOn && !this.#stopped;) {
+      const pieceMs = this.#clock.monotonic()
+      goesOn = this.machine.store.scrub(scrubRevisions, scrubBytes)
+      mvcc.dbCompactionPauseMs.observe(this.#clock.monotonic() - pieceMs)
+      if (goesOn) await yieldToLoop()
+    }
+    mvcc.dbCompactionTotalMs.observe(this.#clock.monotonic() - begunMs)
+    mvcc.dbCompactionLast.set(Math.floor(this.#clock.now() / 1000))
   }
 
   #stopTimers(): void {
-    this.#leaseTimer?.timer[Symbol.dispose]()
-    this.#leaseTimer = undefined
-    this.#progressTimer?.[Symbol.dispose]()
-    this.#v2Timer?.[Symbol.dispose]()
+    this.#expiry.close()
+    this.#progressAlarm.close()
+    this.#v2Alarm.close()
+    this.#removedAlarm.close()
+    this.#duties.stop()
   }
 
   /** Ends: refuses what waits, lets the write that is in flight finish, closes the watches. */
@@ -351,9 +327,8 @@ export class Member {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimers()
-    for (const proposal of this.#queue) proposal.reject(etcdError('stopped'))
-    this.#queue = []
-    await this.#pumping
+    this.#ready.reject(etcdError('stopped'))
+    await this.#replica?.stop()
     this.hub.closeAll()
   }
 }

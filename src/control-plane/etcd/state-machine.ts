@@ -10,6 +10,7 @@ import { checkDeleteRequest, checkLeaseKeys, checkPutRequest, checkTxnRequest } 
 import { LeaseBook } from './lease/lease-book.ts'
 import { MvccStore } from './mvcc/mvcc-store.ts'
 import { runTransaction } from './mvcc/transaction.ts'
+import { MembershipStore } from './membership/membership-store.ts'
 import { V2Store } from './v2/v2-store.ts'
 import type { V2Request, V2Result } from './v2/v2-request.ts'
 
@@ -25,6 +26,14 @@ type RequestBody =
   /** The password has been checked; the token's random part comes with it. */
   | { readonly type: 'authenticate'; readonly name: string; readonly simpleToken: string }
   | { readonly type: 'v2'; readonly request: V2Request }
+  /** What a member says of itself once it has started. */
+  | { readonly type: 'clusterMemberAttrSet'; readonly memberId: bigint; readonly name: string; readonly clientUrls: readonly string[] }
+  | { readonly type: 'clusterVersionSet'; readonly version: string }
+  | { readonly type: 'downgradeInfoSet'; readonly enabled: boolean; readonly version: string }
+  | { readonly type: 'leaseCheckpoint'; readonly checkpoints: readonly LeaseCheckpoint[] }
+
+/** What is left of a lease, for leaders to come. */
+export interface LeaseCheckpoint { readonly id: bigint; readonly remainingTtlSeconds: number }
 
 /** What an entry of the log asks for, and who asks. A conf change and an empty entry change nothing here. */
 export type LoggedRequest = RequestBody & { readonly caller?: Caller }
@@ -47,6 +56,7 @@ export class StateMachine {
   readonly store: MvccStore
   readonly auth = new AuthStore()
   readonly v2 = new V2Store()
+  readonly membership = new MembershipStore()
   /** Makes the token of an authenticated user; the tokens are this member's, not part of the state. */
   assignToken: ((username: string, authRevision: number, prefix: string, index: number) => string) | undefined
   readonly #alarms = new Map<string, AlarmMember>()
@@ -65,6 +75,21 @@ export class StateMachine {
   }
 
   restoreAlarms(alarms: readonly AlarmMember[]): void { for (const alarm of alarms) this.#alarms.set(`${alarm.memberId} ${alarm.alarm}`, alarm) }
+
+  /**
+   * Takes the whole state of another, which a leader sent, in place of its own; the other must not be used any more. What others hold of this
+   * one (its store, its leases, its users) stays the same object.
+   */
+  become(other: StateMachine): void {
+    this.store.become(other.store)
+    this.leases.become(other.leases)
+    this.auth.restore(other.auth.image())
+    this.auth.onInvalidated?.(undefined)
+    this.v2.restore(other.v2.index, other.v2.image())
+    this.membership.restore(other.membership.image())
+    this.#alarms.clear()
+    this.restoreAlarms(other.alarms)
+  }
 
   /** @param index of the log's entry. @throws EtcdError when the request is refused; then nothing has changed. */
   apply(request: LoggedRequest, nowMs: number, index = 0): AppliedResult {
@@ -91,6 +116,10 @@ export class StateMachine {
       case 'auth': this.auth.apply(request.change, request.caller ?? nobody); return done
       case 'authenticate': return { type: 'authenticate', token: this.#authenticate(request.name, request.simpleToken, index) }
       case 'v2': return { type: 'v2', result: this.v2.apply(request.request) }
+      case 'clusterMemberAttrSet': this.membership.setAttributes(request.memberId, request.name, request.clientUrls); return done
+      case 'clusterVersionSet': this.membership.setClusterVersion(request.version); return done
+      case 'downgradeInfoSet': this.membership.setDowngrade({ enabled: request.enabled, targetVersion: request.enabled ? request.version : '' }); return done
+      case 'leaseCheckpoint': for (const { id, remainingTtlSeconds } of request.checkpoints) this.leases.checkpoint(id, remainingTtlSeconds); return done
       default: return unreachable(request)
     }
   }
@@ -102,7 +131,8 @@ export class StateMachine {
       case 'txn': checkTxnRequest(this.auth, this.leases, caller, request); return
       case 'leaseRevoke': checkLeaseKeys(this.auth, this.leases, caller, request.id); return
       // Checked elsewhere, or open to everybody who can connect, as in the original.
-      case 'compaction': case 'leaseGrant': case 'alarm': case 'auth': case 'authenticate': case 'v2': return
+      case 'compaction': case 'leaseGrant': case 'alarm': case 'auth': case 'authenticate': case 'v2':
+      case 'clusterMemberAttrSet': case 'clusterVersionSet': case 'downgradeInfoSet': case 'leaseCheckpoint': return
       default: unreachable(request)
     }
   }

@@ -18,7 +18,8 @@ import type { Authorizer } from './authorization/authorizer.ts'
 import { NodeAuthorizer } from './authorization/node-authorizer.ts'
 import { RbacAuthorizer } from './authorization/rbac.ts'
 import { publishAuthentication } from './bootstrap/authentication-config.ts'
-import { ensureKubernetesService, publishEndpoint } from './bootstrap/kubernetes-service.ts'
+import { reconcileEndpoints, type EndpointReconciler } from './bootstrap/endpoint-reconciler.ts'
+import { ensureKubernetesService } from './bootstrap/kubernetes-service.ts'
 import { ensureServiceCidr } from './bootstrap/service-cidr.ts'
 import { createBootstrapObjects } from './bootstrap/reconcile.ts'
 import { systemObjects } from './bootstrap/system-objects.ts'
@@ -40,7 +41,9 @@ import { createStrategies } from './registry/strategies.ts'
 import type { UserInfo } from './registry/strategy.ts'
 import type { ApiServerOptions } from './server-options.ts'
 import { compactRegularly } from './storage/compactor.ts'
+import { etcdHealth } from './storage/etcd-health.ts'
 import { EventLease } from './storage/event-lease.ts'
+import { pollStorageSizes } from './storage/storage-sizes.ts'
 import { bookmarkObject } from './storage/watch-cache.ts'
 import { WatchHistory } from './storage/watch-history.ts'
 
@@ -60,14 +63,18 @@ const defaultIssuer = 'https://kubernetes.default.svc.cluster.local'
 const defaultClusterIpRange = '10.0.0.0/24'
 const bookmarkIntervalMs = 30_000
 const namespaceCheckMs = 60_000
+const etcdCheckMs = 2000
 
 /** Loads the caches, creates what a new cluster lacks, and is then ready. `signal` ends it, as disposing does. */
 export async function startApiServer(options: ApiServerOptions, signal: AbortSignal): Promise<ApiServer> {
   const { etcd, clock, random, logger } = options
   const stop = new AbortController()
   const ended = AbortSignal.any([signal, stop.signal])
-  const built = buildResources({ etcd, clock, logger, strategies: options.strategies ?? createStrategies(), freezeObjects: options.freezeObjects ?? false })
-  await built.feed.start(ended)
+  const root = options.etcdPrefix ?? '/registry'
+  const built = buildResources({ etcd, clock, logger, root, strategies: options.strategies ?? createStrategies(), freezeObjects: options.freezeObjects ?? false, ...(options.etcdOverrides && { etcdOverrides: options.etcdOverrides }) })
+  const { feeds } = built
+  await Promise.all(feeds.map((feed) => feed.start(ended)))
+  const etcds = [...new Set([etcd, ...(options.etcdOverrides?.values() ?? [])])]
 
   const serviceAccounts = createTokens(options, built)
   const authenticator = new Authenticator({
@@ -91,18 +98,23 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
     ipAddresses: built.stored.get('networking.k8s.io/ipaddresses'),
   })
   const server: ServerContext = {
-    etcd, clock, random, logger, resources: built.resources, stored: built.stored, authorizer, history: new WatchHistory(etcd), services: allocator,
+    etcd, clock, random, logger, resources: built.resources, stored: built.stored, authorizer, history: new WatchHistory(clock), services: allocator,
     admission: new AdmissionChain(admissionPlugins({ stored: built.stored, random, clock, authorizer, rbac: modes.includes('RBAC') ? rbac : undefined, enable: options.enableAdmissionPlugins ?? [], disable: options.disableAdmissionPlugins ?? [] })),
-    eventLease: new EventLease(etcd, clock, options.eventTtlSeconds ?? 3600), minRequestTimeoutSeconds: options.minRequestTimeoutSeconds ?? 1800,
+    eventLease: new EventLease(built.stored.get('/events')?.store.etcd ?? etcd, clock, options.eventTtlSeconds ?? 3600, ended, options.leaseReuseSeconds), minRequestTimeoutSeconds: options.minRequestTimeoutSeconds ?? 1800,
   }
   const limits = new MaxInFlight(options.maxRequestsInFlight ?? 400, options.maxMutatingRequestsInFlight ?? 200)
   const metrics = new RequestMetrics()
   const flowSchemas = new FlowSchemas(built.stored)
   const address = { address: options.advertiseAddress ?? '127.0.0.1', port: options.securePort ?? 6443 }
+  const storageSizes = new Map<string, number>()
+  const etcdChecks = {
+    health: etcds.map((one) => etcdHealth({ etcd: one, clock, root, timeoutMs: options.etcdHealthcheckTimeoutMs ?? etcdCheckMs })),
+    readiness: etcds.map((one) => etcdHealth({ etcd: one, clock, root, timeoutMs: options.etcdReadycheckTimeoutMs ?? etcdCheckMs })),
+  }
   const dispatcher: Dispatcher = {
     server,
     custom: customHandlers({ authorizer, rbac, authenticator, serviceAccounts, kubeletClient: options.kubeletClient ?? {} }),
-    nonResource: nonResourcePaths({ server, address: () => address, serviceAccounts, limits, metrics, etcdHealthy: () => built.feed.healthy, ready: () => ready }),
+    nonResource: nonResourcePaths({ server, address: () => address, serviceAccounts, limits, metrics, etcdChecks, storageSizes, countMetric: options.countMetric ?? true, synced: () => feeds.every((feed) => feed.healthy), ready: () => ready }),
   }
   const handle = requestHandler({ dispatcher, limits, metrics })
   let ready = false
@@ -113,14 +125,16 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
   await publishAuthentication(server, { clientCa: options.clientCa, requestHeaderClientCa: options.requestHeaderClientCa, requestHeaderAllowedNames: options.requestHeaderAllowedNames ?? [] }, ended)
   ready = true
   const background = [
-    options.compactionIntervalMs === 0 ? undefined : compactRegularly(etcd, clock, logger.named('compact'), options.compactionIntervalMs ?? 300_000, ended),
+    ...etcds.map((one) => (options.compactionIntervalMs === 0 ? undefined : compactRegularly(one, clock, logger.named('compact'), options.compactionIntervalMs ?? 300_000, ended))),
+    options.dbMetricPollIntervalMs === 0 ? undefined : pollStorageSizes(etcds, storageSizes, clock, options.dbMetricPollIntervalMs ?? 30_000, ended),
     sendBookmarks(built, server, ended),
     keepSystemObjects(server, ended),
   ]
   const listeners: Listening[] = []
+  const published: EndpointReconciler[] = []
 
   return {
-    get revision() { return built.feed.revision },
+    get revision() { return feeds[0]?.revision ?? 0 },
     transport: (user) => inProcessTransport({
       handle, now: () => clock.now(), limitWatch: (answer, over) => { void endWatchAfter(server, answer, AbortSignal.any([over, ended])) },
     }, user),
@@ -132,10 +146,12 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
       }, listen)
       listeners.push(listening)
       address.port = listening.port
-      await publishEndpoint(server, { ...address }, ended)
+      const reconciler = options.endpointReconciler === 'none' ? undefined : await reconcileEndpoints(server, root, { ...address }, ended)
+      if (reconciler) published.push(reconciler)
       return listening
     },
     async [Symbol.asyncDispose]() {
+      await Promise.all(published.map((p) => p[Symbol.asyncDispose]()))
       stop.abort()
       for (const resource of built.resources.values()) resource.store.cache.closeWatchers()
       await Promise.all(listeners.map((l) => l[Symbol.asyncDispose]()))
@@ -153,12 +169,11 @@ function createTokens(options: ApiServerOptions, built: BuiltResources): Service
 }
 
 /** Tells watchers twice a minute how far they are, so that a resume asks for little. */
-async function sendBookmarks({ feed, resources }: BuiltResources, server: ServerContext, signal: AbortSignal): Promise<void> {
+async function sendBookmarks({ resources }: BuiltResources, server: ServerContext, signal: AbortSignal): Promise<void> {
   for (;;) {
     try { await sleep(server.clock, bookmarkIntervalMs, signal) } catch { return }
-    const { revision } = feed
     for (const { store, info, apiVersion, conversion } of resources.values()) {
-      if (!conversion) store.cache.sendBookmarks(revision, (at) => bookmarkObject(store.cache.kind, apiVersion, info.kind, at))
+      if (!conversion) store.cache.sendBookmarks(store.feedRevision, (at) => bookmarkObject(store.cache.kind, apiVersion, info.kind, at))
     }
   }
 }

@@ -77,6 +77,21 @@ export interface ApiServerOptions {
   readonly eventTtlSeconds?: number
   /** How often etcd is compacted; default 5 minutes, 0: never. */
   readonly compactionIntervalMs?: number
+  /** What all keys begin with; default `/registry`. */
+  readonly etcdPrefix?: string
+  /** Resources that are kept in an etcd of their own, by `group/resource` (`/events`). */
+  readonly etcdOverrides?: ReadonlyMap<string, EtcdClient>
+  /** How long etcd may take to answer for /healthz/etcd and for /readyz/etcd-readiness; default 2 s each. */
+  readonly etcdHealthcheckTimeoutMs?: number
+  readonly etcdReadycheckTimeoutMs?: number
+  /** How often etcd is asked for its size, for the metric; default 30 s, 0: never. */
+  readonly dbMetricPollIntervalMs?: number
+  /** The number of objects is a metric; default true. */
+  readonly countMetric?: boolean
+  /** How long events share a lease; default 60 s. */
+  readonly leaseReuseSeconds?: number
+  /** Who writes the endpoints of default/kubernetes: the API servers by their leases, or nobody. Default `lease`. */
+  readonly endpointReconciler?: 'lease' | 'none'
   /** Tests freeze what enters a cache. */
   readonly freezeObjects?: boolean
 }

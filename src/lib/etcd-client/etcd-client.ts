@@ -2,6 +2,8 @@
 //
 // Requests, answers and errors are plain values (lib/etcd-api). Keys and values belong to whoever answered: never write into them, and read
 // `key` and `value` of a key-value once (an embedded store makes the view when asked).
+import { EtcdError } from '../etcd-api/etcd-error.ts'
+import { GrpcNotSentError } from '../net/grpc/status.ts'
 import type { EtcdRangeRequest, EtcdRangeResponse, EtcdTxnRequest, EtcdTxnResponse, EtcdWatchObserver, EtcdWatchRequest } from '../etcd-api/operations.ts'
 
 export type {
@@ -10,6 +12,14 @@ export type {
 } from '../etcd-api/operations.ts'
 export { EtcdError } from '../etcd-api/etcd-error.ts'
 export type { EtcdErrorReason } from '../etcd-api/etcd-error.ts'
+
+/** Nobody was there to be asked. */
+export class NoEndpointError extends EtcdError {
+  constructor(message: string, options?: ErrorOptions) { super('Unavailable', message, options) }
+}
+
+/** No server has seen the request: nothing has happened, and it may be made again. */
+export function wasNotSent(error: EtcdError): boolean { return error instanceof NoEndpointError || error.cause instanceof GrpcNotSentError }
 
 export interface EtcdWatch extends Disposable {
   /** Asks for a progress notification: an empty `events` call whose revision is at least the newest at this moment. */
@@ -22,6 +32,13 @@ export interface EtcdLeaseStatus {
   readonly grantedTtlSeconds: number
   /** Attached keys, when asked for. */
   readonly keys: readonly Uint8Array[]
+}
+
+export interface EtcdEndpointStatus {
+  readonly endpoint: string
+  /** Absent when it did not answer. */
+  readonly version?: string
+  readonly dbSize?: number
 }
 
 export interface EtcdClient {
@@ -39,4 +56,6 @@ export interface EtcdClient {
   leaseTimeToLive(id: bigint, signal: AbortSignal, options?: { readonly keys?: boolean }): Promise<EtcdLeaseStatus>
   leases(signal: AbortSignal): Promise<readonly bigint[]>
   status(signal: AbortSignal): Promise<{ readonly version: string; readonly dbSize: number; readonly revision: number }>
+  /** The same of every endpoint, where there are several. */
+  endpointStatuses?(signal: AbortSignal): Promise<readonly EtcdEndpointStatus[]>
 }

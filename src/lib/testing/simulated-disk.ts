@@ -27,6 +27,8 @@ export class SimulatedDisk implements Disk {
   /** Names as programs see them, and as they are on the plates. */
   readonly #names = new Map<string, Contents>()
   readonly #durableNames = new Map<string, Contents>()
+  /** New names by old ones, as long as that may not be durable. */
+  readonly #renamed = new Map<string, string>()
   #operations = 0
   #cutAt = Infinity
   #failAt = Infinity
@@ -56,9 +58,20 @@ export class SimulatedDisk implements Disk {
   reboot(): SimulatedDisk {
     const next = new SimulatedDisk(this.#random)
     const names = new Map(this.#durableNames)
+    const kept = new Map<string, boolean>()
+    // The two names of a renamed file change together or not at all.
+    const isKept = (path: string): boolean => {
+      const known = kept.get(path)
+      if (known !== undefined) return known
+      const to = this.#renamed.get(path)
+      kept.set(path, false)
+      const keep = to !== undefined && to !== path ? isKept(to) : this.#random.float() >= 0.5
+      kept.set(path, keep)
+      return keep
+    }
     for (const path of new Set([...this.#names.keys(), ...this.#durableNames.keys()])) {
       const now = this.#names.get(path)
-      if (now === this.#durableNames.get(path) || this.#random.float() < 0.5) continue
+      if (now === this.#durableNames.get(path) || !isKept(path)) continue
       if (now) names.set(path, now)
       else names.delete(path)
     }
@@ -164,6 +177,7 @@ export class SimulatedDisk implements Disk {
     if (!contents) throw new DiskFault(`no file ${from}`)
     this.#names.delete(from)
     this.#names.set(to, contents)
+    this.#renamed.set(from, to)
     if (cut) await this.#powerOff()
   }
 
@@ -179,6 +193,7 @@ export class SimulatedDisk implements Disk {
     const inside = (path: string): boolean => path.startsWith(`${folder}/`) && !path.slice(folder.length + 1).includes('/')
     for (const path of this.#durableNames.keys()) if (inside(path) && !this.#names.has(path)) this.#durableNames.delete(path)
     for (const [path, contents] of this.#names) if (inside(path)) this.#durableNames.set(path, contents)
+    for (const path of this.#renamed.keys()) if (inside(path)) this.#renamed.delete(path)
   }
 
   async lock(): Promise<AsyncDisposable> { return { [Symbol.asyncDispose]: async () => {} } }

@@ -55,10 +55,11 @@ async function waitForDeletion(connection: EtcdConnection, key: Uint8Array, star
   signal.throwIfAborted()
 }
 
-/** Aborted by the first interrupt or termination signal, until disposed of. */
-function interruption(): Disposable & { readonly signal: AbortSignal } {
+/** Aborted by the first interrupt or termination signal, or when the session closes, until disposed of. */
+function interruption(session: Session): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController()
   const stop = (): void => controller.abort(new Error('interrupted'))
+  session.closing.addEventListener('abort', stop, { once: true })
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
   return { signal: controller.signal, [Symbol.dispose]: () => { process.removeListener('SIGINT', stop); process.removeListener('SIGTERM', stop) } }
@@ -76,7 +77,7 @@ export const lockCommand = defineCommand({
     const [name, ...program] = args
     if (name === undefined) throw badArguments('lock takes a lock name argument and an optional command to execute')
     const connection = await session.connect()
-    using interrupted = interruption()
+    using interrupted = interruption(session)
     const always = new AbortController().signal
     try {
       using holder = await openLeaseSession(connection, flags.ttl, always)
@@ -122,7 +123,7 @@ export const electCommand = defineCommand({
     const connection = await session.connect()
     if (proposal === undefined && !flags.listen) throw badArguments('no proposal argument but -l not set')
     if (proposal !== undefined && flags.listen) throw badArguments('proposal given but -l is set')
-    using interrupted = interruption()
+    using interrupted = interruption(session)
     try {
       if (proposal === undefined) await observe(session, connection, name, interrupted.signal)
       else await campaign(session, connection, name, proposal, interrupted.signal)

@@ -4,6 +4,7 @@ import { globalFlags } from '../global-flags.ts'
 import { flagUsages } from '../help-text.ts'
 import { authCommand, roleCommand, userCommand } from './auth.ts'
 import { checkCommand } from './check.ts'
+import { completionCommand } from './completion.ts'
 import { electCommand, lockCommand } from './concurrency.ts'
 import { endpointCommand } from './endpoint.ts'
 import { compactionCommand, delCommand, getCommand, putCommand } from './key-value.ts'
@@ -37,5 +38,5 @@ const helpCommand: Command = {
 
 export const rootCommand: Command = defineGroup({ use: 'etcdctl', short: 'A simple command line client for etcd3.' }, [
   getCommand, putCommand, delCommand, txnCommand, compactionCommand, alarmCommand, defragCommand, endpointCommand, moveLeaderCommand, watchCommand, versionCommand, leaseCommand, memberCommand,
-  snapshotCommand, makeMirrorCommand, lockCommand, electCommand, authCommand, userCommand, roleCommand, checkCommand, downgradeCommand, optionsCommand, helpCommand,
+  snapshotCommand, makeMirrorCommand, lockCommand, electCommand, authCommand, userCommand, roleCommand, checkCommand, downgradeCommand, optionsCommand, completionCommand, helpCommand,
 ])

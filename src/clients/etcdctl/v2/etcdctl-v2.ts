@@ -1,286 +1,216 @@
-// The commands of etcdctl's version 2 (`ETCDCTL_API=2`) on keys and directories. Upstream: etcdctl/ctlv2 of etcd 3.5
+// etcdctl's version 2 (`ETCDCTL_API=2`), whose commands are those of etcd 3.4: keys and directories, members, users and roles.
 //
-// Not here, and said so when asked: backup, cluster-health, member, user, role, auth.
-import type { Clock, Timer } from '../../../lib/base/clock.ts'
-import { FlagError, formatFlagUsages, parseFlags, type FlagSpecs, type FlagValues } from '../../../lib/component-base/flags.ts'
+// Not here, and said so when asked: backup, which reads the files of a server of that time. Upstream: etcdctl/ctlv2
+import { resolveSrv } from 'node:dns/promises'
+import type { Timer } from '../../../lib/base/clock.ts'
 import { version } from '../commands/index.ts'
 import { ExitError } from '../command.ts'
-import type { Environment } from '../global-flags.ts'
 import { readTls } from '../session.ts'
-import { readAll } from '../terminal.ts'
-import { runProgram } from '../run-program.ts'
-import { ClusterUnavailable, KeysClient, type KeyNode, type KeysAnswer, type KeysQuery } from './keys-api.ts'
-import { synchronizeEndpoints } from './members-api.ts'
+import { askPassword, readLines } from '../terminal.ts'
+import { authCommand, roleCommand, userCommand } from './auth-commands.ts'
+import { ClusterApi, ClusterApiError } from './cluster-api.ts'
+import { clusterHealthCommand, memberCommand } from './cluster-commands.ts'
+import {
+  applicationHelp, commandHelp, exitCodes, flagsFirst, groupHelp, helpFlag, parseWords, PlainExit, plain, UsageError, versionFlag, type FlagValues, type ParsedWords, type V2Command, type V2Context, type V2Flag, type V2Surroundings,
+} from './command-line.ts'
+import { ClusterUnavailable, HttpCluster } from './http-cluster.ts'
+import { keyCommands } from './key-commands.ts'
+import { KeysClient } from './keys-api.ts'
 
-const exitCodes = { badArguments: 1, badConnection: 2, unknownCommand: 3, serverError: 4 } as const
+export type { V2Surroundings } from './command-line.ts'
 
-export interface V2Surroundings {
-  readonly environment: Environment
-  readonly clock: Clock
-  openStdin(): AsyncIterable<unknown>
-  out(text: string): void
-  err(text: string): void
+const defaultEndpoints = 'http://127.0.0.1:2379,http://127.0.0.1:4001'
+
+const globalFlags: readonly V2Flag[] = [
+  { names: ['debug'], type: 'bool', usage: 'output cURL commands which can be used to reproduce the request' }, { names: ['no-sync'], type: 'bool', usage: "don't synchronize cluster information before sending request" },
+  { names: ['output', 'o'], type: 'string', default: 'simple', usage: 'output response in the given format (`simple`, `extended` or `json`)' },
+  { names: ['discovery-srv', 'D'], type: 'string', usage: 'domain name to query for SRV records describing cluster endpoints' },
+  { names: ['insecure-discovery'], type: 'bool', usage: 'accept insecure SRV records describing cluster endpoints' },
+  { names: ['peers', 'C'], type: 'string', usage: 'DEPRECATED - "--endpoints" should be used instead' }, { names: ['endpoint'], type: 'string', usage: 'DEPRECATED - "--endpoints" should be used instead' },
+  { names: ['endpoints'], type: 'string', usage: `a comma-delimited list of machine addresses in the cluster (default: "${defaultEndpoints}")` },
+  { names: ['cert-file'], type: 'string', usage: 'identify HTTPS client using this SSL certificate file' }, { names: ['key-file'], type: 'string', usage: 'identify HTTPS client using this SSL key file' },
+  { names: ['ca-file'], type: 'string', usage: 'verify certificates of HTTPS-enabled servers using this CA bundle' },
+  { names: ['username', 'u'], type: 'string', usage: 'provide username[:password] and prompt if password is not supplied.' },
+  { names: ['timeout'], type: 'duration', default: '2s', usage: 'connection timeout per request' }, { names: ['total-timeout'], type: 'duration', default: '5s', usage: 'timeout for the command execution (except watch)' },
+]
+
+const backupCommand: V2Command = {
+  name: 'backup', usage: 'backup an etcd directory', argsUsage: ' ',
+  flags: [
+    { names: ['data-dir'], type: 'string', usage: 'Path to the etcd data dir' }, { names: ['wal-dir'], type: 'string', usage: 'Path to the etcd wal dir' }, { names: ['backup-dir'], type: 'string', usage: 'Path to the backup dir' },
+    { names: ['backup-wal-dir'], type: 'string', usage: 'Path to the backup wal dir' }, { names: ['with-v3'], type: 'bool', usage: 'Backup v3 backend data' },
+  ],
+  async run() { throw plain('Error:  backup reads the files of an etcd before 3.5: save a snapshot with ETCDCTL_API=3 instead') },
 }
 
-const globalFlags = {
-  debug: { type: 'bool', usage: 'print the requests that are made' },
-  'no-sync': { type: 'bool', usage: "take the endpoints as they are, without asking the cluster for its members' addresses" },
-  output: { type: 'string', default: 'simple', short: 'o', usage: 'output format: simple, extended or json' },
-  endpoints: { type: 'strings', default: ['http://127.0.0.1:2379', 'http://127.0.0.1:4001'], usage: 'addresses of the members' },
-  endpoint: { type: 'strings', usage: 'the same, deprecated' },
-  peers: { type: 'strings', short: 'C', usage: 'the same, deprecated' },
-  'cert-file': { type: 'string', usage: "this client's certificate" },
-  'key-file': { type: 'string', usage: "that certificate's key" },
-  'ca-file': { type: 'string', usage: "authorities for servers' certificates" },
-  username: { type: 'string', short: 'u', usage: 'name:password' },
-  timeout: { type: 'duration', default: 2000, usage: 'time for one request' },
-  'total-timeout': { type: 'duration', default: 5000, usage: 'time for the command, except watching' },
-} as const satisfies FlagSpecs
-
-type GlobalValues = FlagValues<typeof globalFlags>
-
-interface Context {
-  readonly globals: GlobalValues
-  readonly flags: { readonly [name: string]: unknown }
-  readonly args: readonly string[]
-  readonly keys: KeysClient
-  readonly surroundings: V2Surroundings
-  /** A signal for requests that may take as long as `--total-timeout` says. */
-  readonly deadline: AbortSignal
-}
-
-interface V2Command { readonly usage: string; readonly short: string; readonly flags: FlagSpecs; run(context: Context): Promise<void> }
-
-const ttl = { ttl: { type: 'int', usage: 'key time-to-live in seconds' } } as const satisfies FlagSpecs
-const sortAndQuorum = { sort: { type: 'bool', usage: 'returns result in sorted order' }, quorum: { type: 'bool', short: 'q', usage: 'require quorum for get request' } } as const satisfies FlagSpecs
-const afterIndex = { 'after-index': { type: 'int', usage: 'watch after the given index' } } as const satisfies FlagSpecs
-const recursive = (usage: string) => ({ recursive: { type: 'bool', short: 'r', usage } }) as const satisfies FlagSpecs
-
-function bad(message: string): ExitError { return new ExitError(exitCodes.badArguments, message) }
-
-function keyOf({ args }: Context): string {
-  const [key] = args
-  if (key === undefined) throw bad('key required')
-  return key
-}
-
-async function valueOf({ args, surroundings }: Context): Promise<string> {
-  const value = args[1] ?? (await readAll(surroundings.openStdin())).toString('utf8')
-  if (args[1] === undefined && value === '') throw bad('value required')
-  return value
-}
-
-function ttlForm(context: Context): KeysQuery { return context.flags['ttl'] ? { ttl: String(context.flags['ttl']) } : {} }
-
-function getQuery(flags: Context['flags']): KeysQuery { return { quorum: String(flags['quorum'] === true), recursive: String(flags['recursive'] === true), sorted: String(flags['sort'] === true) } }
-
-/** A command that sets a key to a value. */
-function setting(short: string, usage: string, flags: FlagSpecs, query: (context: Context) => KeysQuery): V2Command {
-  return {
-    usage, short, flags,
-    async run(context) {
-      const key = keyOf(context)
-      const value = await valueOf(context)
-      const inOrder = context.flags['in-order'] === true
-      print(context, await context.keys.call(inOrder ? 'POST' : 'PUT', key, inOrder ? {} : query(context), { value, ...ttlForm(context) }, context.deadline))
-    },
-  }
-}
-
-/** A command that makes a directory, or gives one another time to live. */
-function makingDirectory(short: string, usage: string, prevExist: string | undefined): V2Command {
-  return {
-    usage, short, flags: ttl,
-    async run(context) {
-      const answer = await context.keys.call('PUT', keyOf(context), { dir: 'true', prevExist }, ttlForm(context), context.deadline)
-      if (context.globals.output !== 'simple') print(context, answer)
-    },
-  }
-}
-
-const commands: { readonly [name: string]: V2Command } = {
-  mk: setting('make a new key with a given value', 'mk [command options] <key> <value>', { 'in-order': { type: 'bool', usage: 'create in-order key under directory <key>' }, ...ttl }, () => ({ prevExist: 'false' })),
-  mkdir: makingDirectory('make a new directory', 'mkdir [command options] <key>', 'false'),
-  rm: {
-    usage: 'rm [command options] <key>', short: 'remove a key or a directory',
-    flags: {
-      dir: { type: 'bool', usage: 'removes the key if it is an empty directory or a key-value pair' }, ...recursive('removes the key and all child keys(if it is a directory)'),
-      'with-value': { type: 'string', usage: 'previous value' }, 'with-index': { type: 'int', usage: 'previous index' },
-    },
-    async run(context) {
-      const { flags } = context
-      const query: KeysQuery = {
-        dir: flags['dir'] ? 'true' : undefined, recursive: flags['recursive'] ? 'true' : undefined, prevValue: flags['with-value'] ? String(flags['with-value']) : undefined, prevIndex: flags['with-index'] ? String(flags['with-index']) : undefined,
-      }
-      printUnlessDirectory(context, await context.keys.call('DELETE', keyOf(context), query, undefined, context.deadline))
-    },
-  },
-  rmdir: {
-    usage: 'rmdir <key>', short: 'removes the key if it is an empty directory or a key-value pair', flags: {},
-    async run(context) { printUnlessDirectory(context, await context.keys.call('DELETE', keyOf(context), { dir: 'true' }, undefined, context.deadline)) },
-  },
-  get: {
-    usage: 'get [command options] <key>', short: 'retrieve the value of a key', flags: sortAndQuorum,
-    async run(context) {
-      const answer = await context.keys.call('GET', keyOf(context), getQuery(context.flags), undefined, context.deadline)
-      if (answer.node.dir) {
-        context.surroundings.err(`${answer.node.key ?? ''}: is a directory\n`)
-        throw new ExitError(1, '')
-      }
-      print(context, answer)
-    },
-  },
-  ls: {
-    usage: 'ls [command options] [key]', short: 'retrieve a directory',
-    flags: { ...sortAndQuorum, ...recursive('returns all key names recursively for the given path'), p: { type: 'bool', short: 'p', usage: 'append slash (/) to directories' } },
-    async run(context) {
-      const { node } = await context.keys.call('GET', context.args[0] ?? '/', getQuery(context.flags), undefined, context.deadline)
-      const lines: string[] = node.dir ? [] : [node.key ?? '']
-      const visit = (child: KeyNode): void => {
-        lines.push(`${child.key ?? ''}${child.dir && context.flags['p'] ? '/' : ''}`)
-        child.nodes?.forEach(visit)
-      }
-      node.nodes?.forEach(visit)
-      context.surroundings.out(lines.map((line) => `${line}\n`).join(''))
-    },
-  },
-  set: setting('set the value of a key', 'set [command options] <key> <value>', { ...ttl, 'swap-with-value': { type: 'string', usage: 'previous value' }, 'swap-with-index': { type: 'int', usage: 'previous index' } }, ({ flags }) => ({
-    prevValue: flags['swap-with-value'] ? String(flags['swap-with-value']) : undefined, prevIndex: flags['swap-with-index'] ? String(flags['swap-with-index']) : undefined,
-  })),
-  setdir: makingDirectory('create a new directory or update an existing directory TTL', 'setdir [command options] <key>', undefined),
-  update: setting('update an existing key with a given value', 'update [command options] <key> <value>', ttl, () => ({ prevExist: 'true' })),
-  updatedir: makingDirectory('update an existing directory', 'updatedir [command options] <key> <value>', 'true'),
-  watch: {
-    usage: 'watch [command options] <key>', short: 'watch a key for changes', flags: { forever: { type: 'bool', short: 'f', usage: 'forever watch a key until CTRL+C' }, ...afterIndex, ...recursive('returns all values for key and child keys') },
-    async run(context) {
-      for await (const answer of changes(context, keyOf(context), Number(context.flags['after-index']))) {
-        if (answer.node.dir) continue
-        if (context.flags['recursive']) context.surroundings.out(`[${answer.action}] ${answer.node.key ?? ''}\n`)
-        print(context, answer)
-        if (!context.flags['forever']) return
-      }
-    },
-  },
-  'exec-watch': {
-    usage: 'exec-watch [command options] <key> <command> [args...]', short: 'watch a key for changes and exec an executable', flags: { ...afterIndex, ...recursive('watch all values for key and child keys') },
-    async run(context) {
-      const [key, ...program] = context.args
-      if (key === undefined || program.length === 0) throw bad('key and command to exec required')
-      for await (const { action, node } of changes(context, key, Number(context.flags['after-index']))) {
-        if (node.dir) { context.surroundings.err(`Ignored dir ${node.key ?? ''} change\n`); continue }
-        const outcome = await runProgram(program, {
-          ...context.surroundings.environment, ETCD_WATCH_ACTION: action, ETCD_WATCH_MODIFIED_INDEX: String(node.modifiedIndex ?? 0), ETCD_WATCH_KEY: node.key ?? '', ETCD_WATCH_VALUE: node.value ?? '',
-        })
-        if (outcome.problem !== undefined && outcome.code === undefined) { context.surroundings.err(outcome.problem); throw new ExitError(1, '') }
-      }
-    },
-  },
-}
-
-/** Changes of a key, one long request after another. */
-async function* changes({ keys, flags }: Context, key: string, after: number): AsyncGenerator<KeysAnswer> {
-  let waitIndex = after > 0 ? after + 1 : undefined
-  for (;;) {
-    const answer = await keys.call('GET', key, { wait: 'true', recursive: String(flags['recursive'] === true), waitIndex: waitIndex === undefined ? undefined : String(waitIndex) })
-    waitIndex = (answer.node.modifiedIndex ?? 0) + 1
-    yield answer
-  }
-}
-
-function printUnlessDirectory(context: Context, answer: KeysAnswer): void { if (!answer.node.dir) print(context, answer) }
-
-function print({ globals, surroundings }: Context, answer: KeysAnswer): void {
-  const { action, node, prevNode, index } = answer
-  switch (globals.output) {
-    case 'simple':
-      surroundings.out(action === 'delete' ? `PrevNode.Value: ${prevNode?.value ?? ''}\n` : `${node.value ?? ''}\n`)
-      return
-    case 'extended':
-      surroundings.out([
-        `Key: ${node.key ?? ''}`, `Created-Index: ${node.createdIndex ?? 0}`, `Modified-Index: ${node.modifiedIndex ?? 0}`, ...(prevNode ? [`PrevNode.Value: ${prevNode.value ?? ''}`] : []), `TTL: ${node.ttl ?? 0}`, `Index: ${index}`,
-        ...(action === 'delete' ? [] : ['', node.value ?? '']), '',
-      ].join('\n'))
-      return
-    case 'json': surroundings.out(`${JSON.stringify({ action, node: jsonNode(node), prevNode: prevNode ? jsonNode(prevNode) : null })}\n`); return
-    default: surroundings.err(`Unsupported output format: ${globals.output}\n`)
-  }
-}
-
-function jsonNode(node: KeyNode): object {
-  return {
-    key: node.key ?? '', ...(node.dir ? { dir: true } : {}), value: node.value ?? '', nodes: node.nodes?.map(jsonNode) ?? null, createdIndex: node.createdIndex ?? 0, modifiedIndex: node.modifiedIndex ?? 0,
-    ...(node.expiration ? { expiration: node.expiration } : {}), ...(node.ttl ? { ttl: node.ttl } : {}),
-  }
-}
-
-const absent: readonly string[] = ['backup', 'cluster-health', 'member', 'user', 'role', 'auth', 'import']
-
-function helpText(): string {
-  const rows = Object.entries(commands).map(([name, command]) => `   ${name.padEnd(15)} ${command.short}`).join('\n')
-  return `NAME:\n   etcdctl - A simple command line client for etcd.\n\nUSAGE:\n   etcdctl [global options] command [command options] [arguments...]\n\nVERSION:\n   ${version}\n\nCOMMANDS:\n${rows}\n   help, h         Shows a list of commands or help for one command\n\nGLOBAL OPTIONS:\n${formatFlagUsages(globalFlags)}\n`
-}
-
-function commandHelp(name: string, command: V2Command): string {
-  const options = Object.keys(command.flags).length > 0 ? `\n\nOPTIONS:\n${formatFlagUsages(command.flags)}` : ''
-  return `NAME:\n   etcdctl ${name} - ${command.short}\n\nUSAGE:\n   etcdctl ${command.usage}${options}\n`
-}
-
-const helpFlag = { help: { type: 'bool', short: 'h', usage: 'show help' }, version: { type: 'bool', short: 'v', usage: 'print the version' } } as const satisfies FlagSpecs
+const commands: readonly V2Command[] = [backupCommand, clusterHealthCommand, ...keyCommands, memberCommand, userCommand, roleCommand, authCommand]
 
 /** Runs a command of version 2; resolves to its exit code. */
 export async function runEtcdctlV2(args: readonly string[], surroundings: V2Surroundings): Promise<number> {
-  const { out, err, environment } = surroundings
-  const specs = { ...globalFlags, ...helpFlag }
-  const fromEnvironment = Object.keys(globalFlags).flatMap((name) => {
-    const value = environment[`ETCDCTL_${name.toUpperCase().replaceAll('-', '_')}`]
-    return value ? [`--${name}=${value}`] : []
-  })
+  const { out, err } = surroundings
+  let globals: ParsedWords
+  try {
+    globals = parseWords([...globalFlags, helpFlag, versionFlag], args)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    out(`Incorrect Usage. ${error.message}\n\n${applicationHelp(version, commands, globalFlags)}`)
+    err(`${error.message}\n`)
+    return exitCodes.error
+  }
+  if (globals.flags['version'] === true) { out(`etcdctl version: ${version}\nAPI version: 2\n`); return 0 }
+  const [name, ...rest] = globals.args
+  if (name === undefined || globals.flags['help'] === true) { out(applicationHelp(version, commands, globalFlags)); return 0 }
+  if (name === 'help' || name === 'h') return showHelp(rest[0], surroundings)
+  const found = commands.find((command) => command.name === name)
+  if (!found) return noSuchCommand(name, surroundings)
+  if (!found.commands) return await runCommand([name], found, rest, globals.flags, surroundings)
+  const [sub, ...more] = rest
+  if (sub === undefined || ['--help', '-h', '-help', 'help'].includes(sub)) { out(groupHelp(found)); return 0 }
+  const command = found.commands.find((child) => child.name === sub)
+  return command ? await runCommand([name, sub], command, more, globals.flags, surroundings) : noSuchCommand(sub, surroundings)
+}
+
+function noSuchCommand(name: string, { err }: V2Surroundings): number {
+  err(`No help topic for '${name}'\n`)
+  return exitCodes.unknownCommand
+}
+
+function showHelp(topic: string | undefined, surroundings: V2Surroundings): number {
+  if (topic === undefined) { surroundings.out(applicationHelp(version, commands, globalFlags)); return 0 }
+  const command = commands.find(({ name }) => name === topic)
+  if (!command) return noSuchCommand(topic, surroundings)
+  surroundings.out(commandHelp([topic], command))
+  return 0
+}
+
+async function runCommand(path: readonly string[], command: V2Command, words: readonly string[], globals: FlagValues, surroundings: V2Surroundings): Promise<number> {
+  const { out, err, clock } = surroundings
+  let parsed: ParsedWords
+  try {
+    parsed = parseWords([...command.flags ?? [], helpFlag], flagsFirst(words))
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    out(`Incorrect Usage: ${error.message}\n\n${commandHelp(path, command)}`)
+    err(`${error.message}\n`)
+    return exitCodes.error
+  }
+  if (parsed.flags['help'] === true) { out(commandHelp(path, command)); return 0 }
+  const total = new AbortController()
   let timer: Timer | undefined
   try {
-    const globals = parseFlags(specs, [...fromEnvironment, ...doubleDashes(args, specs)], { stopAtFirstArgument: true })
-    const [name, ...rest] = globals.args
-    if (globals.flags.version) { out(`etcdctl version: ${version}\nAPI version: 2\n`); return 0 }
-    if (name === undefined || globals.flags.help || name === 'help' || name === 'h') {
-      const topic = name === 'help' || name === 'h' ? rest[0] : undefined
-      const command = topic !== undefined && Object.hasOwn(commands, topic) ? commands[topic] : undefined
-      out(command && topic !== undefined ? commandHelp(topic, command) : helpText())
-      return 0
+    const connection = new Connection(globals, surroundings, total.signal)
+    timer = clock.setTimer(Number(globals['total-timeout']), () => total.abort(new Error('context deadline exceeded')), { keepAlive: false })
+    const context: V2Context = {
+      globals, flags: parsed.flags, args: parsed.args, surroundings, deadline: total.signal,
+      keys: async () => new KeysClient(await connection.open(true)), cluster: async (synchronized = true) => new ClusterApi(await connection.open(synchronized), total.signal), askPassword: (prompt) => connection.askPassword(prompt),
     }
-    const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (!command) {
-      err(absent.includes(name) ? `Error:  etcdctl ${name} is not available in version 2 of the API here: use ETCDCTL_API=3\n` : `No help topic for '${name}'\n`)
-      return exitCodes.unknownCommand
-    }
-    const parsed = parseFlags({ ...command.flags, help: helpFlag.help }, doubleDashes(rest, command.flags), { stopAtFirstArgument: name === 'exec-watch' })
-    if (parsed.flags['help'] === true) { out(commandHelp(name, command)); return 0 }
-    const { flags } = globals
-    const addresses = [flags.peers, flags.endpoint].find((list) => list.length > 0) ?? flags.endpoints
-    const tls = readTls({ cert: flags['cert-file'], key: flags['key-file'], cacert: flags['ca-file'], insecureTransport: true, skipVerify: false })
-    const options = { ...(tls ? { tls } : {}), ...(flags.username ? { user: flags.username } : {}), timeoutMs: flags.timeout }
-    const total = new AbortController()
-    timer = surroundings.clock.setTimer(flags['total-timeout'], () => total.abort(new Error('context deadline exceeded')), { keepAlive: false })
-    const endpoints = flags['no-sync'] ? addresses : await synchronizeEndpoints({ ...options, endpoints: addresses }, total.signal)
-    if (endpoints.length === 0) {
-      throw new ExitError(exitCodes.serverError, `etcd cluster has no published client endpoints.\nTry '--no-sync' if you want to access non-published client endpoints(${addresses.join(',')}).`)
-    }
-    if (flags.debug) err(`Cluster-Endpoints: ${endpoints.join(', ')}\n`)
-    await command.run({ globals: flags, flags: parsed.flags, args: parsed.args, keys: new KeysClient({ ...options, endpoints }), surroundings, deadline: total.signal })
+    await command.run?.(context)
     return 0
   } catch (error) {
-    if (error instanceof FlagError) { err(`Incorrect Usage: ${error.message}\n`); return exitCodes.badArguments }
-    if (error instanceof ExitError) { if (error.message !== '') err(`Error:  ${error.message}\n`); return error.code }
-    err(`Error:  ${error instanceof Error ? error.message : String(error)}\n`)
-    if (error instanceof ClusterUnavailable) err(`\n${error.details.map((detail, i) => `error #${i}: ${detail}\n`).join('')}\n`)
-    return error instanceof ClusterUnavailable ? exitCodes.badConnection : exitCodes.serverError
+    return tell(error, path.length > 1, err)
   } finally {
     timer?.[Symbol.dispose]()
   }
 }
 
-/** Go's flags may have one dash. */
-function doubleDashes(args: readonly string[], specs: FlagSpecs): readonly string[] {
-  return args.map((arg) => {
-    const name = /^-([a-z][a-z-]+)(?:=|$)/.exec(arg)?.[1]
-    return name !== undefined && Object.hasOwn(specs, name) ? `-${arg}` : arg
-  })
+/** @param isPlain commands within commands tell errors of the server without a head */
+function tell(error: unknown, isPlain: boolean, err: (text: string) => void): number {
+  if (error instanceof PlainExit) { if (error.text !== '') err(error.text); return error.code }
+  if (error instanceof ExitError) { if (error.message !== '') err(`Error:  ${error.message}\n`); return error.code }
+  const text = error instanceof Error ? error.message : String(error)
+  if (error instanceof ClusterApiError && isPlain) { err(`${text}\n`); return exitCodes.error }
+  err(`Error:  ${text}\n`)
+  if (error instanceof SyncFailure || error instanceof ClusterUnavailable) err(`${error.details.map((detail, i) => `error #${i}: ${detail}\n`).join('')}\n`)
+  return error instanceof SyncFailure ? exitCodes.badConnection : exitCodes.serverError
 }
+
+/** Nobody could be asked who the members are. */
+class SyncFailure extends Error {
+  readonly details: readonly string[]
+  constructor(cause: ClusterUnavailable) {
+    super(cause.message, { cause })
+    this.details = cause.details
+  }
+}
+
+class Connection {
+  readonly #globals: FlagValues
+  readonly #surroundings: V2Surroundings
+  readonly #signal: AbortSignal
+  readonly #lines: () => AsyncGenerator<Buffer>
+
+  constructor(globals: FlagValues, surroundings: V2Surroundings, signal: AbortSignal) {
+    this.#globals = globals
+    this.#surroundings = surroundings
+    this.#signal = signal
+    let lines: AsyncGenerator<Buffer> | undefined
+    this.#lines = () => (lines ??= readLines(surroundings.openStdin()))
+  }
+
+  /** A flag, or the variable that stands for it. */
+  #setting(name: string): string {
+    const given = this.#globals[name]
+    return typeof given === 'string' && given !== '' ? given : this.#surroundings.environment[`ETCDCTL_${name.toUpperCase().replaceAll('-', '_')}`] ?? ''
+  }
+
+  async askPassword(prompt: string): Promise<string> {
+    const password = await askPassword(this.#surroundings.openStdin(), this.#lines(), this.#surroundings.out, prompt)
+    if (password === undefined) throw plain('Error reading password: interrupted')
+    return password
+  }
+
+  async #endpoints(): Promise<readonly string[]> {
+    const domain = this.#setting('discovery-srv')
+    if (domain !== '') {
+      const insecure = this.#globals['insecure-discovery'] === true || this.#setting('insecure-discovery') !== ''
+      const found = (await Promise.all([['_etcd-client-ssl', 'https'], ['_etcd-client', 'http']].map(async ([service = '', scheme = '']) => {
+        const records = await resolveSrv(`${service}._tcp.${domain}`).catch(() => [])
+        return records.map((record) => `${scheme}://${record.name.replace(/\.$/, '')}:${record.port}`)
+      }))).flat()
+      const kept = insecure ? found : found.filter((endpoint) => {
+        if (!endpoint.startsWith('http://')) return true
+        this.#surroundings.err(`ignoring discovered insecure endpoint "${endpoint}"\n`)
+        return false
+      })
+      if (kept.length > 0) return kept
+    }
+    const listed = ['endpoints', 'endpoint', 'peers'].map((name) => this.#setting(name)).find((text) => text !== '') ?? defaultEndpoints
+    return listed.split(',')
+  }
+
+  async open(synchronized: boolean): Promise<HttpCluster> {
+    const { err } = this.#surroundings
+    const debug = this.#globals['debug'] === true
+    const endpoints = await this.#endpoints()
+    const tls = readTls({ cert: this.#setting('cert-file'), key: this.#setting('key-file'), cacert: this.#setting('ca-file'), insecureTransport: true, skipVerify: false })
+    const name = this.#setting('username')
+    const user = name === '' || name.includes(':') ? name : `${name}:${await this.askPassword('Password: ')}`
+    const options = { ...(tls ? { tls } : {}), ...(user ? { user } : {}), timeoutMs: Number(this.#globals['timeout']), ...(debug ? { onRequest: (curl: string) => err(`cURL Command: ${curl}\n`) } : {}) }
+    const given = new HttpCluster({ ...options, endpoints })
+    if (!synchronized || this.#globals['no-sync'] === true) {
+      if (debug) err(`Cluster-Endpoints: ${endpoints.join(', ')}\n`)
+      return given
+    }
+    if (debug) err(`start to sync cluster using endpoints(${endpoints.join(',')})\n`)
+    const published = await this.#published(given)
+    if (debug) err(`got endpoints(${published.join(',')}) after sync\nCluster-Endpoints: ${published.join(', ')}\n`)
+    return new HttpCluster({ ...options, endpoints: published })
+  }
+
+  /** Where the members say that they are; the given addresses when the server does not tell. */
+  async #published(cluster: HttpCluster): Promise<readonly string[]> {
+    let published: readonly string[]
+    try {
+      published = (await new ClusterApi(cluster, this.#signal).members()).flatMap((member) => member.clientURLs)
+    } catch (error) {
+      if (error instanceof ClusterUnavailable) throw new SyncFailure(error)
+      if (error instanceof ClusterApiError) return cluster.endpoints
+      throw error
+    }
+    if (published.length > 0) return published
+    const text = cluster.endpoints.join(',')
+    this.#surroundings.err(`etcd cluster has no published client endpoints.\nTry '--no-sync' if you want to access non-published client endpoints(${text}).\n`)
+    throw new ExitError(exitCodes.serverError, 'client: no endpoints available')
+  }
+}
+

@@ -70,6 +70,6 @@ for (const snapshotCount of [100_000, 3]) {
     assert.deepEqual(encoded(auth.image()), image)
     assert.ok(auth.enabled)
     assert.equal(store.revision, 2, 'what was refused then is refused again')
-    assert.equal(disk.paths.some((path) => path.endsWith('.k8tsnap')), snapshotCount === 3)
+    assert.equal(disk.paths.some((path) => path.endsWith('.snap')), snapshotCount === 3)
   })
 }

@@ -1,6 +1,6 @@
 // The machine's disk. Every call goes through libuv's threads: none blocks the event loop.
 import { close, constants, fdatasync, fstat, open, read, write } from 'node:fs'
-import { mkdir, open as openHandle, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open as openHandle, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StorageError, type Disk, type DiskFile, type OpenMode } from './disk.ts'
 
@@ -96,7 +96,11 @@ async function lockFolder(folder: string): Promise<AsyncDisposable> {
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       await writeFile(path, mine, { flag: 'wx', mode: 0o600 })
-      return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
+      const lock = { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
+      const other = await originalIn(folder)
+      if (other === undefined) return lock
+      await lock[Symbol.asyncDispose]()
+      throw new StorageError('InUse', `${folder} is in use by process ${other}`)
     } catch (error) {
       if (!hasCode(error, 'EEXIST')) throw error
     }
@@ -106,6 +110,21 @@ async function lockFolder(folder: string): Promise<AsyncDisposable> {
     await rm(path, { force: true })
   }
   throw new StorageError('InUse', `${folder} is in use`)
+}
+
+/** The original locks its log and its database with flock(2), which the kernel lists: the process that holds one of the folder's files. */
+async function originalIn(folder: string): Promise<string | undefined> {
+  const locks = await readFile('/proc/locks', 'utf8').catch(() => '')
+  if (locks === '') return undefined
+  const holders = new Map([...locks.matchAll(/FLOCK +\S+ +\S+ +(\d+) +([0-9a-f]+):([0-9a-f]+):(\d+) /g)].map(([, pid = '', major = '', minor = '', inode = '']) => [`${Number.parseInt(major, 16)}:${Number.parseInt(minor, 16)}:${inode}`, pid]))
+  for (const name of ['snap', 'wal']) {
+    for (const file of await readdir(join(folder, name)).catch(() => [])) {
+      const stats = await stat(join(folder, name, file)).catch(() => undefined)
+      const holder = stats && holders.get(`${(stats.dev >> 8) & 0xfff}:${(stats.dev & 0xff) | ((stats.dev >> 12) & 0xfff00)}:${stats.ino}`)
+      if (holder !== undefined) return holder
+    }
+  }
+  return undefined
 }
 
 /** When the process started, in the kernel's ticks; `-` when it is not there or the system doesn't say. */

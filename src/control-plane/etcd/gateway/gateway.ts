@@ -1,18 +1,20 @@
 // etcd's JSON gateway: POST /v3/<method> with a message as JSON, answered as JSON; streamed answers are one {"result": …} a line.
 // Every request goes through the same handler as a gRPC call. Upstream: etcd/server/embed/serve.go, grpc-gateway
-import type { JsonValue } from '../../../lib/base/json.ts'
 import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import {
   authService, clusterService, electionService, kvService, leaseService, lockService, maintenanceService, watchService,
 } from '../../../lib/etcd-api/generated/services.ts'
-import type { GrpcHandler, GrpcServerCall, PlainRequest, PlainResponse, PlainSink } from '../../../lib/net/grpc/grpc-server.ts'
+import type { GrpcHandler, GrpcServerCall, GrpcStreamSink, PlainRequest, PlainResponse } from '../../../lib/net/grpc/grpc-server.ts'
 import type { GrpcMethod, GrpcService } from '../../../lib/net/grpc/service.ts'
-import { codeNumber, statusOfError, type GrpcCode } from '../../../lib/net/grpc/status.ts'
-import { parseJsonStream } from './json-stream.ts'
-import { fromProtoJson, toProtoJson } from './proto-json.ts'
+import { statusOfError, type GrpcCode } from '../../../lib/net/grpc/status.ts'
+import { errorBody, GatewayCall } from './gateway-call.ts'
+import { readDocuments, type JsonDocument } from './json-node.ts'
+import { toProtoJson } from './proto-json.ts'
+import { readProtoJson } from './read-proto-json.ts'
 
 const json = { 'content-type': 'application/json' } as const
+const emptyDocument: JsonDocument = { text: '{}', root: { kind: 'object', at: 0, raw: '{', members: [] } }
 
 type Route = readonly [service: GrpcService, method: string]
 
@@ -40,46 +42,87 @@ const httpStatuses: { readonly [code in GrpcCode]: number } = {
   Aborted: 409, OutOfRange: 400, Unimplemented: 501, Internal: 500, Unavailable: 503, DataLoss: 500, Unauthenticated: 401,
 }
 
-export type Gateway = (request: PlainRequest) => Promise<PlainResponse> | undefined
+export interface Gateway {
+  /** Answers undefined for paths that are not the gateway's. */
+  answer(request: PlainRequest): Promise<PlainResponse> | undefined
+  /** The method of a path, for those who carry messages some other way; undefined when there is none. */
+  open(path: string): GatewayMethod | undefined
+}
 
-/** Answers undefined for paths that are not the gateway's. */
-export function createGateway(handlers: ReadonlyMap<string, GrpcHandler>): Gateway {
-  return (request) => {
-    // The path of the beta is served as the original still does.
-    const match = /^\/v3(?:beta)?\/([^?]*)/.exec(request.path)
-    if (!match) return undefined
-    const path = match[1] ?? ''
+export interface GatewayMethod {
+  readonly path: string
+  readonly method: GrpcMethod
+  readonly handler: GrpcHandler
+  /** Told how a call ended. */
+  ended(code: GrpcCode): void
+  encodeRequest(document: JsonDocument): Uint8Array
+}
+
+/** @param onCallEnd told how each call ended */
+export function createGateway(handlers: ReadonlyMap<string, GrpcHandler>, onCallEnd: (path: string, code: string) => void = () => {}): Gateway {
+  const open = (path: string): GatewayMethod | undefined => {
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-    if (!route) return Promise.resolve(errorResponse({ code: 'NotFound', message: 'Not Found' }))
-    if (request.method !== 'POST') return Promise.resolve(errorResponse({ code: 'Unimplemented', message: 'Method Not Allowed' }))
+    if (!route) return undefined
     const [service, name] = route
+    const full = `/${service.name}/${name}`
     const method = service.methods[name]
-    const handler = handlers.get(`/${service.name}/${name}`)
-    if (!method || !handler) return Promise.resolve(errorResponse({ code: 'Unimplemented', message: `method ${name} not implemented` }))
-    return answer(handler, method, `/${service.name}/${name}`, request)
+    const handler = handlers.get(full)
+    if (!method || !handler) return undefined
+    return { path: full, method, handler, ended: (code) => onCallEnd(full, code), encodeRequest: (document) => encodeProto3(etcdTable, method.request, readProtoJson(etcdTable, method.request, document)) }
+  }
+  return {
+    open: (target) => open(pathBelow(target) ?? ''),
+    answer: (request) => {
+      const path = pathBelow(request.path)
+      if (path === undefined) return undefined
+      const method = open(path)
+      if (!method) return Promise.resolve(errorResponse({ code: 'NotFound', message: 'Not Found' }))
+      if (request.method !== 'POST') return Promise.resolve(errorResponse({ code: 'Unimplemented', message: 'Method Not Allowed' }))
+      return answer(method, request)
+    },
   }
 }
 
-async function answer(handler: GrpcHandler, method: GrpcMethod, path: string, request: PlainRequest): Promise<PlainResponse> {
+/** What follows /v3/ in a target; the path of the beta is served as the original still does. */
+function pathBelow(target: string): string | undefined { return /^\/v3(?:beta)?\/([^?]*)/.exec(target)?.[1] }
+
+async function answer(gatewayMethod: GatewayMethod, request: PlainRequest): Promise<PlainResponse> {
+  const { handler, method, path } = gatewayMethod
+  let status: GrpcCode = 'OK'
   try {
-    const values = parseJsonStream(request.body.toString('utf8'))
-    const messages = values.map((value: JsonValue) => encodeProto3(etcdTable, method.request, fromProtoJson(etcdTable, method.request, value)))
+    const documents = readDocuments(request.body)
+    const first = documents.next()
+    // No body means an empty message.
+    const message = gatewayMethod.encodeRequest(first.done ? emptyDocument : first.value)
     if ('unary' in handler) {
-      const reply = await handler.unary(messages[0] ?? new Uint8Array(0), new GatewayCall(path, request))
+      const reply = await handler.unary(message, new GatewayCall(path, request))
       return { status: 200, headers: json, body: encodeJson(method, reply) }
     }
-    // A stream that takes one message gets one; Watch and LeaseKeepAlive get all of the body, and stay open.
-    return await stream(handler.stream, method, path, request, method.requestStream ? messages : [messages[0] ?? new Uint8Array(0)])
+    return await stream(gatewayMethod, handler.stream, request, message, documents)
   } catch (error) {
-    return errorResponse(statusOfError(error))
+    const failure = statusOfError(error)
+    status = failure.code
+    return errorResponse(failure)
+  } finally {
+    if ('unary' in handler) gatewayMethod.ended(status)
   }
 }
 
 /** The status is known when the first message, or the end, has come: until then nothing is sent. */
-async function stream(open: (call: GrpcServerCall) => { message(bytes: Uint8Array): void; end(): void }, method: GrpcMethod, path: string, request: PlainRequest, messages: readonly Uint8Array[]): Promise<PlainResponse> {
-  const call = new GatewayCall(path, request, (bytes) => `{"result":${encodeJson(method, bytes)}}\n`)
+async function stream(
+  { method, path, ended, encodeRequest }: GatewayMethod, open: (call: GrpcServerCall) => GrpcStreamSink, request: PlainRequest, first: Uint8Array, documents: Iterable<JsonDocument>,
+): Promise<PlainResponse> {
+  const call = new GatewayCall(path, request, (bytes) => `{"result":${encodeJson(method, bytes)}}\n`, ended)
   const sink = open(call)
-  for (const message of messages) sink.message(message)
+  sink.message(first)
+  // A stream that takes one message gets one; Watch and LeaseKeepAlive get all of the body.
+  if (method.requestStream) {
+    try {
+      for (const document of documents) sink.message(encodeRequest(document))
+    } catch {
+      // What can't be read ends the messages, not the stream.
+    }
+  }
   // The keep-alives of a body end with it; a watch goes on.
   if (!method.requestStream || path.endsWith('/LeaseKeepAlive')) sink.end()
   await call.started
@@ -87,92 +130,8 @@ async function stream(open: (call: GrpcServerCall) => { message(bytes: Uint8Arra
   return { status: 200, headers: json, body: '', stream: (out) => call.pipe(out) }
 }
 
-function encodeJson(method: GrpcMethod, bytes: Uint8Array): string { return JSON.stringify(toProtoJson(etcdTable, method.response, decodeProto3<object>(etcdTable, method.response, bytes))) }
-
-function errorBody({ code, message }: { readonly code: GrpcCode; readonly message: string }): string { return JSON.stringify({ code: codeNumber(code), message }) }
+export function encodeJson(method: GrpcMethod, bytes: Uint8Array): string { return JSON.stringify(toProtoJson(etcdTable, method.response, decodeProto3<object>(etcdTable, method.response, bytes))) }
 
 function errorResponse(status: { readonly code: GrpcCode; readonly message: string }): PlainResponse {
   return { status: httpStatuses[status.code], headers: json, body: errorBody(status) }
-}
-
-/** A gRPC call whose other end is an HTTP request. */
-class GatewayCall implements GrpcServerCall {
-  readonly path: string
-  readonly headers: GrpcServerCall['headers']
-  readonly signal: AbortSignal
-  // The gateway calls with its own certificate in the original, so a name in one counts for nothing here.
-  readonly clientCommonName = undefined
-  readonly started: Promise<void>
-  onDrain: (() => void) | undefined
-  failure: unknown
-  hasOutput = false
-  readonly #format: (message: Uint8Array) => string
-  readonly #start: () => void
-  readonly #done: Promise<void>
-  readonly #finish: () => void
-  #waiting: string[] = []
-  #waitingBytes = 0
-  #out: PlainSink | undefined
-  #ended = false
-
-  constructor(path: string, request: PlainRequest, format: (message: Uint8Array) => string = () => '') {
-    this.path = path
-    this.headers = request.headers as GrpcServerCall['headers'] // cast: the same headers, typed more loosely
-    this.signal = request.signal
-    this.#format = format
-    const started = Promise.withResolvers<void>()
-    const done = Promise.withResolvers<void>()
-    this.started = started.promise
-    this.#start = started.resolve
-    this.#done = done.promise
-    this.#finish = done.resolve
-    request.signal.addEventListener('abort', () => this.#close(), { once: true })
-  }
-
-  get queuedBytes(): number { return this.#waitingBytes + (this.#out?.queuedBytes ?? 0) }
-
-  send(message: Uint8Array): void {
-    if (this.#ended) return
-    this.hasOutput = true
-    const text = this.#format(message)
-    if (this.#out) this.#out.write(text)
-    else { this.#waiting.push(text); this.#waitingBytes += text.length }
-    this.#start()
-  }
-
-  #drain(): string {
-    const text = this.#waiting.join('')
-    this.#waiting = []
-    this.#waitingBytes = 0
-    return text
-  }
-
-  end(): void { this.#close() }
-
-  fail(error: unknown): void {
-    if (this.#ended) return
-    this.failure = error
-    if (this.hasOutput) {
-      const text = `{"error":${errorBody(statusOfError(error))}}\n`
-      if (this.#out) this.#out.write(text)
-      else this.#waiting.push(text)
-    }
-    this.#close()
-  }
-
-  #close(): void {
-    this.#ended = true
-    this.#start()
-    this.#finish()
-  }
-
-  async pipe(out: PlainSink): Promise<void> {
-    this.#out = out
-    out.onDrain = () => this.onDrain?.()
-    out.write(this.#drain())
-    await this.#done
-  }
-
-  pause(): void {}
-  resume(): void {}
 }

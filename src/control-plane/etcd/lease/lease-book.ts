@@ -10,6 +10,8 @@ export const largestTtlSeconds = 9_000_000_000
 interface Lease {
   readonly id: bigint
   readonly ttlSeconds: number
+  /** What an earlier leader said is left of it; 0: it has said nothing. */
+  remainingTtlSeconds: number
   /** Infinity while nobody may expire leases. */
   expiresAtMs: number
   readonly keys: Set<string>
@@ -18,7 +20,7 @@ interface Lease {
 interface Alarm { readonly atMs: number; readonly id: bigint }
 
 export class LeaseBook {
-  readonly #leases = new Map<bigint, Lease>()
+  #leases = new Map<bigint, Lease>()
   /** A heap by time. An entry may be early (the lease was renewed since) or stale (it is gone). */
   readonly #heap: Alarm[] = []
   readonly #smallestTtlSeconds: number
@@ -43,7 +45,7 @@ export class LeaseBook {
   grant(id: bigint, wishedTtlSeconds: number, nowMs: number): number {
     this.checkGrant(id, wishedTtlSeconds)
     const ttlSeconds = Math.max(wishedTtlSeconds, this.#smallestTtlSeconds)
-    const lease: Lease = { id, ttlSeconds, expiresAtMs: Infinity, keys: new Set() }
+    const lease: Lease = { id, ttlSeconds, remainingTtlSeconds: 0, expiresAtMs: Infinity, keys: new Set() }
     this.#leases.set(id, lease)
     if (this.#expiring) this.#schedule(lease, nowMs)
     return ttlSeconds
@@ -62,6 +64,7 @@ export class LeaseBook {
     const lease = this.#leases.get(id)
     if (!lease || lease.expiresAtMs <= nowMs) return 0
     if (this.#expiring) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000
+    lease.remainingTtlSeconds = 0
     return lease.ttlSeconds
   }
 
@@ -76,11 +79,35 @@ export class LeaseBook {
   attach(id: bigint, key: string): void { this.#leases.get(id)?.keys.add(key) }
   detach(id: bigint, key: string): void { this.#leases.get(id)?.keys.delete(key) }
 
-  /** From now on leases expire: this member leads. Every lease gets its whole time again. */
-  startExpiring(nowMs: number): void {
+  /** From now on leases expire: this member leads. Every lease gets its whole time again (or what a checkpoint left of it), and `extendMs` more. */
+  startExpiring(nowMs: number, extendMs = 0): void {
     this.#expiring = true
     this.#heap.length = 0
-    for (const lease of this.#leases.values()) this.#schedule(lease, nowMs)
+    for (const lease of this.#leases.values()) {
+      lease.expiresAtMs = nowMs + (lease.remainingTtlSeconds || lease.ttlSeconds) * 1000 + extendMs
+      this.#push({ atMs: lease.expiresAtMs, id: lease.id })
+    }
+  }
+
+  /** Another member leads: nothing expires here. */
+  stopExpiring(): void {
+    this.#expiring = false
+    this.#heap.length = 0
+    for (const lease of this.#leases.values()) lease.expiresAtMs = Infinity
+  }
+
+  /** A leader says what is left of a lease, so that the next one doesn't begin with the whole time. */
+  checkpoint(id: bigint, remainingTtlSeconds: number): void {
+    const lease = this.#leases.get(id)
+    if (lease) lease.remainingTtlSeconds = remainingTtlSeconds
+  }
+
+  /** Takes all leases of another book, which must not be used any more. */
+  become(other: LeaseBook): void {
+    this.#leases = other.#leases
+    this.#heap.length = 0
+    for (const lease of this.#leases.values()) lease.expiresAtMs = Infinity
+    this.#expiring = false
   }
 
   /** Ids whose time is over, at most `limit`. They stay until revoked, and are given again after `retryMs`. */

@@ -8,6 +8,7 @@ import { keyText, type KeyRange } from './key-text.ts'
 import { OrderedIndex } from './ordered-index.ts'
 import { RevisionHistory, type RevisionChanges } from './revision-history.ts'
 import { SlabSpace } from './slab.ts'
+import { sortRecords } from './sort-records.ts'
 import { KeyRecord, StoredKeyValue } from './stored-key-value.ts'
 
 /** Told about every key that gains or loses a lease. */
@@ -27,10 +28,13 @@ export interface VersionImage {
   readonly value: Uint8Array
 }
 
+/** Revisions of a history between two pauses, when it is loaded. */
+const historyPerTurn = 10_000
+
 export class MvccStore {
-  readonly #records = new Map<string, KeyRecord>()
-  readonly #order = new OrderedIndex()
-  readonly #slabs = new SlabSpace()
+  #records = new Map<string, KeyRecord>()
+  #order = new OrderedIndex()
+  #slabs = new SlabSpace()
   readonly #leases: LeaseAttachments
   #history = new RevisionHistory(2)
   #revision = 1
@@ -88,6 +92,22 @@ export class MvccStore {
     return found
   }
 
+  /** True when a range is so long that it should be read in pieces. */
+  holdsMoreThan(count: number, range: KeyRange): boolean { return !range.single && this.#order.holdsMoreThan(count, range.from, range.end) }
+
+  /** Calls `visit` for the versions that lived at `revision`, of up to `maxKeys` keys of [from, end). Returns where to go on, undefined at the end. Hold a pin meanwhile. */
+  visitPiece(from: string, end: string | undefined, revision: number, maxKeys: number, visit: (version: StoredKeyValue) => void): string | undefined {
+    let keys = 0
+    let next: string | undefined
+    this.#order.visit(from, end, (record) => {
+      if (keys++ === maxKeys) { next = record.text; return false }
+      const version = record.at(revision)
+      if (version !== undefined && !version.isTombstone) visit(version)
+      return true
+    })
+    return next
+  }
+
   /** Number of living keys in `range` at `revision` (0: newest). */
   count(range: KeyRange, revision: number): number {
     if (range.single) return this.get(range.from, revision) === undefined ? 0 : 1
@@ -119,7 +139,9 @@ export class MvccStore {
     const revision = this.#revision + 1
     const version = new StoredKeyValue(record, lives ? before.createRevision : revision, revision, this.#changes.length, lives ? before.version + 1 : 1, lease, value.length)
     this.#slabs.place(version, value)
-    record.versions.push(version)
+    // An array that is pushed to keeps room for sixteen more; most keys of a large store have one version.
+    if (record.versions.length === 0) record.versions = [version]
+    else record.versions.push(version)
     if (!lives) this.#order.addLive(record, 1)
     if (lives && before.lease !== 0n && before.lease !== lease) this.#leases.detach(before.lease, text)
     if (lease !== 0n) this.#leases.attach(lease, text)
@@ -192,6 +214,20 @@ export class MvccStore {
 
   // ---- walking and restoring everything ----
 
+  get isPinned(): boolean { return this.#pins > 0 }
+
+  /** Takes all that another store holds, which must not be used any more; nobody may hold a pin. */
+  become(other: MvccStore): void {
+    assert(this.#pins === 0 && this.#changes.length === 0, 'nobody walks the store that is replaced')
+    this.#records = other.#records
+    this.#order = other.#order
+    this.#slabs = other.#slabs
+    this.#history = other.#history
+    this.#revision = other.#revision
+    this.#compacted = other.#compacted
+    this.#scrubbed = other.#scrubbed
+  }
+
   /** Keeps all versions where they are until disposed. */
   pin(): Disposable {
     this.#pins++
@@ -224,40 +260,72 @@ export class MvccStore {
   /** Fills an empty store. The images come per key in key order, each key's versions oldest first. */
   restore(revision: number, compactedRevision: number, images: Iterable<VersionImage>): void {
     assert(this.#revision === 1 && this.#records.size === 0, 'only an empty store is restored')
-    const restoring = this.beginRestore(revision, compactedRevision)
+    const restoring = this.beginRestore(compactedRevision)
     for (const image of images) restoring.add(image)
-    restoring.finish()
+    for (const _ of restoring.finish(revision)) void _
   }
 
-  /** Like `restore`, in pieces. */
-  beginRestore(revision: number, compactedRevision: number): { add(image: VersionImage): void; finish(): void } {
-    const byRevision: StoredKeyValue[][] = []
+  *#finishRestore(revision: number, compactedRevision: number, changes: readonly StoredKeyValue[]): Generator<undefined, void> {
+    this.#revision = revision
+    this.#compacted = compactedRevision
+    this.#scrubbed = compactedRevision
+    const records = [...this.#records.values()]
+    yield* sortRecords(records)
+    this.#order.fill(records)
+    yield undefined
+    const first = Math.max(2, compactedRevision)
+    this.#history = new RevisionHistory(first)
+    let at = 0
+    for (let r = first; r <= revision; r++) {
+      const start = at
+      while (changes[at]?.modRevision === r) at++
+      this.#history.push(changes.slice(start, at))
+      if (r % historyPerTurn === 0) yield undefined
+    }
+  }
+
+  /**
+   * Like `restore`, in pieces; the images may also come in the order of their revisions. What nobody can read any more is left out.
+   * `finish` is told the newest revision, and stops now and then to let others go first.
+   */
+  beginRestore(compactedRevision: number): { add(image: VersionImage): void; finish(revision: number): Generator<undefined, void> } {
+    const changes: StoredKeyValue[] = []
+    let inOrder = true
+    const remember = (version: StoredKeyValue): void => {
+      if (version.modRevision < compactedRevision) return
+      const last = changes[changes.length - 1]
+      if (last !== undefined && compareRevisions(last, version) > 0) inOrder = false
+      changes.push(version)
+    }
     return {
       add: (image) => {
-        let record = this.#records.get(image.key)
-        if (record === undefined) {
-          record = new KeyRecord(image.key)
-          this.#records.set(image.key, record)
-          this.#order.insert(record)
+        const { key, createRevision, modRevision, subRevision, version: count, lease, value } = image
+        let record = this.#records.get(key)
+        const before = record?.newest
+        if (before !== undefined && before.lease !== 0n) this.#leases.detach(before.lease, key)
+        if (modRevision <= compactedRevision) {
+          if (record !== undefined) for (const old of record.versions.splice(0)) this.#slabs.free(old)
+          if (count === 0) {
+            this.#records.delete(key)
+            // Watches may still begin here.
+            remember(new StoredKeyValue(record ?? new KeyRecord(key), 0, modRevision, subRevision, 0, 0n, 0))
+            return
+          }
         }
-        const before = record.newest
-        const version = new StoredKeyValue(record, image.createRevision, image.modRevision, image.subRevision, image.version, image.lease, image.value.length)
-        this.#slabs.place(version, image.value)
-        record.versions.push(version)
-        const lived = before !== undefined && !before.isTombstone
-        if (lived === version.isTombstone) this.#order.addLive(record, lived ? -1 : 1)
-        if (before !== undefined && before.lease !== 0n) this.#leases.detach(before.lease, image.key)
-        if (image.lease !== 0n) this.#leases.attach(image.lease, image.key)
-        if (image.modRevision >= compactedRevision) (byRevision[image.modRevision - compactedRevision] ??= []).push(version)
+        const isNew = record === undefined
+        record ??= new KeyRecord(key)
+        const version = new StoredKeyValue(record, createRevision, modRevision, subRevision, count, lease, value.length)
+        this.#slabs.place(version, value)
+        if (isNew) {
+          record.versions = [version]
+          this.#records.set(key, record)
+        } else record.versions.push(version)
+        if (lease !== 0n) this.#leases.attach(lease, key)
+        remember(version)
       },
-      finish: () => {
-        this.#revision = revision
-        this.#compacted = compactedRevision
-        this.#scrubbed = compactedRevision
-        const first = Math.max(2, compactedRevision)
-        this.#history = new RevisionHistory(first)
-        for (let r = first; r <= revision; r++) this.#history.push((byRevision[r - compactedRevision] ?? []).sort((a, b) => a.subRevision - b.subRevision))
-      },
+      finish: (revision) => this.#finishRestore(revision, compactedRevision, inOrder ? changes : changes.sort(compareRevisions)),
     }
   }
 }
+
+function compareRevisions(a: StoredKeyValue, b: StoredKeyValue): number { return a.modRevision - b.modRevision || a.subRevision - b.subRevision }

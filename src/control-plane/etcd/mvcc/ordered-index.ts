@@ -13,7 +13,17 @@ interface Chunk {
 export class OrderedIndex {
   readonly #chunks: Chunk[] = [{ records: [], live: 0 }]
 
-  /** Adds a record that isn't there yet; it counts as not living until `setLive`. */
+  /** Fills an empty index with all records at once. */
+  fill(sorted: readonly KeyRecord[]): void {
+    if (sorted.length === 0) return
+    this.#chunks.length = 0
+    for (let at = 0; at < sorted.length; at += largestChunk >> 1) {
+      const records = sorted.slice(at, at + (largestChunk >> 1))
+      this.#chunks.push({ records, live: countLive(records) })
+    }
+  }
+
+  /** Adds a record that isn't there yet; it counts as not living until `addLive`. */
   insert(record: KeyRecord): void {
     const chunkAt = this.#chunkFor(record.text)
     const chunk = this.#chunks[chunkAt]! // cast: chunkFor gives an index
@@ -50,6 +60,17 @@ export class OrderedIndex {
         if (!visit(record)) return
       }
     }
+  }
+
+  /** True when more than `count` keys, living or not, lie in [from, end) — or nearly so many: whole chunks are counted without looking inside. */
+  holdsMoreThan(count: number, from: string, end: string | undefined): boolean {
+    let held = 0
+    for (let c = this.#chunkFor(from); c < this.#chunks.length && held <= count; c++) {
+      const { records } = this.#chunks[c]! // cast: bounded by the loop
+      if (end !== undefined && records[0] !== undefined && records[0].text >= end) break
+      held += records.length
+    }
+    return held > count
   }
 
   /** Number of living keys in [from, end): whole chunks are counted without looking inside. */

@@ -6,7 +6,8 @@ export type RevisionChanges = readonly StoredKeyValue[]
 const none: RevisionChanges = []
 
 export class RevisionHistory {
-  #items: RevisionChanges[] = []
+  /** Most revisions have one change: it stands here without an array around it. */
+  #items: (RevisionChanges | StoredKeyValue)[] = []
   #head = 0
   /** Revision of the entry at #head. */
   #first: number
@@ -14,11 +15,12 @@ export class RevisionHistory {
   constructor(first: number) { this.#first = first }
 
   /** The changes of the next revision. */
-  push(changes: RevisionChanges): void { this.#items.push(changes) }
+  push(changes: RevisionChanges): void { this.#items.push(changes.length === 1 ? changes[0]! : changes) } // cast: of length 1
 
   /** The changes of `revision`, in the order they were made; empty when unknown. */
   at(revision: number): RevisionChanges {
-    return revision < this.#first ? none : (this.#items[this.#head + revision - this.#first] ?? none)
+    const item = revision < this.#first ? none : (this.#items[this.#head + revision - this.#first] ?? none)
+    return 'record' in item ? [item] : item
   }
 
   /** Forgets everything before `revision`. */

@@ -7,7 +7,7 @@ import { emptySlab, type Slab, type SlabOwner } from './slab.ts'
 /** A key and those of its versions that have not been compacted away, oldest first. */
 export class KeyRecord {
   readonly text: string
-  readonly versions: StoredKeyValue[] = []
+  versions: StoredKeyValue[] = []
   constructor(text: string) { this.text = text }
 
   get newest(): StoredKeyValue | undefined { return this.versions[this.versions.length - 1] }

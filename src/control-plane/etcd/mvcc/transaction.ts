@@ -31,6 +31,10 @@ function reads(operation: EtcdOperation): boolean {
 
 /** Runs a transaction and commits it. @throws EtcdError, and then nothing has changed. */
 export function runTransaction(store: MvccStore, request: EtcdTxnRequest, leaseExists: LeaseExists): EtcdTxnResponse {
+  if (request.compare.length === 0 && request.success.length === 1) {
+    const only = request.success[0]! // cast: the length is one
+    if (only.type === 'put' || only.type === 'deleteRange') return runOperation(store, only, leaseExists)
+  }
   const plan = choose(store, request)
   check(store, plan, leaseExists)
   const results = execute(store, plan)
@@ -38,17 +42,26 @@ export function runTransaction(store: MvccStore, request: EtcdTxnRequest, leaseE
   return { revision: store.revision, succeeded: plan.succeeded, results }
 }
 
+/** A single write, as most are: the same without a plan. @throws EtcdError, and then nothing has changed. */
+export function runOperation(store: MvccStore, operation: Extract<EtcdOperation, { readonly type: 'put' | 'deleteRange' }>, leaseExists: LeaseExists): EtcdTxnResponse {
+  if (operation.type === 'put') checkPut(store, operation, leaseExists)
+  const result = write(store, operation)
+  store.commit()
+  return { revision: store.revision, succeeded: true, results: [result] }
+}
+
 function choose(store: MvccStore, request: EtcdTxnRequest): Plan {
-  const succeeded = request.compare.every((compare) => holds(store, compare))
+  let succeeded = true
+  for (const compare of request.compare) if (!holds(store, compare)) { succeeded = false; break }
   const operations = succeeded ? request.success : request.failure
-  const nested: Plan[] = []
-  for (const operation of operations) if (operation.type === 'txn') nested.push(choose(store, operation))
-  return { succeeded, operations, nested }
+  let nested: Plan[] | undefined
+  for (const operation of operations) if (operation.type === 'txn') (nested ??= []).push(choose(store, operation))
+  return { succeeded, operations, nested: nested ?? noPlans }
 }
 
 function holds(store: MvccStore, compare: EtcdCompare): boolean {
+  if (compare.rangeEnd === undefined || compare.rangeEnd.length === 0) return satisfies(compare, store.get(keyText(compare.key)))
   const range = keyRange(compare.key, compare.rangeEnd)
-  if (range.single) return satisfies(compare, store.get(range.from))
   const found = store.list(range, 0, 0)
   return found.length === 0 ? satisfies(compare, undefined) : found.every((kv) => satisfies(compare, kv))
 }
@@ -94,20 +107,23 @@ function checkPut(store: MvccStore, request: EtcdPutRequest, leaseExists: LeaseE
 }
 
 const putResult: EtcdOperationResult = { type: 'put' }
+const noPlans: readonly Plan[] = []
+
+function write(store: MvccStore, operation: Extract<EtcdOperation, { readonly type: 'put' | 'deleteRange' }>): EtcdOperationResult {
+  if (operation.type === 'put') {
+    const before = operation.prevKv || operation.ignoreValue || operation.ignoreLease ? store.get(keyText(operation.key)) : undefined
+    store.put(operation.key, operation.ignoreValue && before ? before.value : operation.value, operation.ignoreLease && before ? before.lease : (operation.lease ?? 0n))
+    return operation.prevKv && before ? { type: 'put', prevKv: before } : putResult
+  }
+  const deleted = store.deleteRange(keyRange(operation.key, operation.rangeEnd))
+  return operation.prevKv ? { type: 'deleteRange', deleted: deleted.length, prevKvs: deleted } : { type: 'deleteRange', deleted: deleted.length }
+}
 
 function execute(store: MvccStore, plan: Plan): readonly EtcdOperationResult[] {
   let nestedAt = 0
   return plan.operations.map((operation): EtcdOperationResult => {
     switch (operation.type) {
-      case 'put': {
-        const before = operation.prevKv || operation.ignoreValue || operation.ignoreLease ? store.get(keyText(operation.key)) : undefined
-        store.put(operation.key, operation.ignoreValue && before ? before.value : operation.value, operation.ignoreLease && before ? before.lease : (operation.lease ?? 0n))
-        return operation.prevKv && before ? { type: 'put', prevKv: before } : putResult
-      }
-      case 'deleteRange': {
-        const deleted = store.deleteRange(keyRange(operation.key, operation.rangeEnd))
-        return operation.prevKv ? { type: 'deleteRange', deleted: deleted.length, prevKvs: deleted } : { type: 'deleteRange', deleted: deleted.length }
-      }
+      case 'put': case 'deleteRange': return write(store, operation)
       case 'range': return { type: 'range', ...readRange(store, operation) }
       case 'txn': {
         const nested = plan.nested[nestedAt++]! // cast: one per nested transaction

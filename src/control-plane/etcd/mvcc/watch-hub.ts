@@ -47,6 +47,8 @@ export class WatchHub {
     this.#dispatched = store.revision
   }
 
+  /** Events given to watchers since the process began. */
+  delivered = 0
   get watcherCount(): number { return this.#watches.size }
   /** Watchers that are catching up or paused. */
   get slowWatcherCount(): number {
@@ -105,6 +107,17 @@ export class WatchHub {
     }
   }
 
+  /** The store was replaced by a later state of itself: everybody reads on from its history, or is told that it is compacted. */
+  storeReplaced(): void {
+    this.#dispatched = this.#store.revision
+    for (const watch of this.#watches) {
+      if (watch.state !== 'synced') continue
+      watch.state = 'behind'
+      this.#leave(watch)
+      this.#later(() => this.#advance(watch))
+    }
+  }
+
   /** Reads on from history until the watcher is up to date, paused or closed. */
   #advance(watch: HubWatch): void {
     if (watch.state === 'closed' || watch.state === 'paused') return
@@ -154,6 +167,7 @@ export class WatchHub {
 
   #deliver(watch: HubWatch, events: readonly EtcdEvent[], revision: number): void {
     watch.quiet = false
+    this.delivered += events.length
     this.#tell(watch, () => watch.observer.events(events, revision))
   }
 

@@ -1,14 +1,24 @@
-// Makes a data folder of a snapshot file, for a new member of a new cluster. Upstream: etcd/etcdutl/snapshot/v3_snapshot.go
+// Makes the data folder of one member of a new cluster of a snapshot file. Every member does so with the same file: they then begin with the same
+// keys, at the same place of the log. Upstream: etcd/etcdutl/snapshot/v3_snapshot.go
 import { createHash } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 import type { Disk, DiskFile } from '../disk/disk.ts'
-import { describeMember, identityOf } from '../member-identity.ts'
-import { writeSnapshot } from '../snapshot/snapshot-file.ts'
+import { clusterIdOf, memberIdOf } from '../member-identity.ts'
+import type { ClusterMember } from '../membership/cluster-member.ts'
+import { encodeMember } from '../membership/member-json.ts'
+import { planNewCluster, sameTexts } from '../membership/plan-bootstrap.ts'
+import { encodeConfChange } from '../raft/conf-change.ts'
+import { emptyConfState, type ConfState } from '../raft/messages.ts'
+import { BoltError } from '../snapshot/bolt-format.ts'
+import { BoltReader } from '../snapshot/bolt-reader.ts'
+import { loadDatabase } from '../snapshot/read-database.ts'
+import { saveState } from '../snapshot/state-files.ts'
 import { StateMachine } from '../state-machine.ts'
-import { WriteAheadLog } from '../wal/write-ahead-log.ts'
-import { BoltError, BoltReader } from './bolt-reader.ts'
-import { loadDatabase } from './read-database.ts'
+import { entryTypes, writeEntry, writeHardState, writeSnapshotMark, type Identity } from '../wal/raft-messages.ts'
+import { createSegment, segmentOf, writeHead } from '../wal/segment-files.ts'
+import { RecordBuffer, recordTypes } from '../wal/wal-record.ts'
 
 export interface RestoreOptions {
   readonly disk: Disk
@@ -18,6 +28,8 @@ export interface RestoreOptions {
   readonly walDir?: string
   readonly name: string
   readonly peerUrls: readonly string[]
+  /** `--initial-cluster`: URLs by name. */
+  readonly initialCluster: ReadonlyMap<string, readonly string[]>
   readonly clusterToken: string
   readonly skipHashCheck: boolean
   /** See LoadOptions. */
@@ -26,25 +38,46 @@ export interface RestoreOptions {
 
 const hashBytes = 32
 const pieceBytes = 1024 * 1024
+const zeroedBytes = 1024 * 1024
+const firstTerm = 1
 
-/** @throws BoltError, StorageError */
+/** @throws BootstrapError, BoltError, StorageError */
 export async function restoreSnapshot(options: RestoreOptions): Promise<void> {
-  const { disk, dataDir, logger } = options
-  await using file = await disk.open(options.snapshotPath, 'read')
-  await checkHash(file, options.skipHashCheck)
+  const { disk, dataDir } = options
+  const { memberId, clusterId, members } = planNewCluster({ name: options.name, peerUrls: options.peerUrls, initialCluster: options.initialCluster, token: options.clusterToken }, { memberIdOf, clusterIdOf }, sameTexts)
   const machine = new StateMachine(1)
-  await loadDatabase(await BoltReader.open(file), machine, { bumpRevision: options.bumpRevision })
+  {
+    await using file = await disk.open(options.snapshotPath, 'read')
+    await checkHash(file, options.skipHashCheck)
+    await loadDatabase(await BoltReader.open(file), machine, { bumpRevision: options.bumpRevision })
+  }
+  machine.membership.restore({ ...machine.membership.image(), members: members.map((member) => [member.id.toString(16), encodeMember(member)] as const), members_removed: [] })
+  const mark = { index: members.length, term: firstTerm, confState: { ...emptyConfState, voters: members.map(({ id }) => id) } }
+  await saveState(disk, join(dataDir, 'member', 'snap'), machine, mark)
+  // Last, since a folder with a log is one that can be started.
+  await writeFirstLog(disk, options.walDir ?? join(dataDir, 'member', 'wal'), { memberId, clusterId }, members, mark.confState)
+}
 
-  const folder = join(dataDir, 'member')
-  await disk.makeFolder(join(folder, 'snap'))
-  const identity = identityOf(options.peerUrls, options.clusterToken)
-  await using log = await WriteAheadLog.open({
-    disk, folder: options.walDir ?? join(folder, 'wal'), logger, identity, snapshot: { index: 0, term: 0 }, memberContext: describeMember(identity, options.name, options.peerUrls), replay: () => {},
+/** A log that begins with the members of the cluster, and says that the state holds all that. */
+async function writeFirstLog(disk: Disk, folder: string, identity: Identity, members: readonly ClusterMember[], confState: ConfState): Promise<void> {
+  const records = new RecordBuffer(0)
+  const add = (type: number, write: (writer: WireWriter) => void): void => {
+    const writer = new WireWriter()
+    write(writer)
+    records.add(type, writer.finish())
+  }
+  writeHead(records, identity)
+  add(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: 0, term: 0 }))
+  members.forEach((member, i) => {
+    const change = encodeConfChange({ id: 0n, type: 'ConfChangeAddNode', nodeId: member.id, context: Buffer.from(encodeMember(member)) })
+    add(recordTypes.entry, (w) => writeEntry(w, entryTypes.confChange, firstTerm, i + 1, change))
   })
-  const mark = { index: log.lastIndex, term: log.term }
-  await writeSnapshot(disk, join(folder, 'snap'), machine, mark, identity)
-  log.markSnapshot(mark)
-  await log.flush()
+  add(recordTypes.state, (w) => writeHardState(w, { term: firstTerm, vote: members[0]?.id ?? 0n, commit: members.length }))
+  add(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: members.length, term: firstTerm, confState }))
+  await disk.makeFolder(folder)
+  await using file = await createSegment(disk, folder, segmentOf(0, 0).name, records.bytes, zeroedBytes)
+  void file
+  await disk.syncFolder(dirname(folder))
 }
 
 /** A saved snapshot ends with the SHA-256 of what is before it; a database that was copied does not. */

@@ -1,5 +1,5 @@
 // The store on behalf of one caller: what the lock and election services do, they may do only when their caller may.
-import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
+import { EtcdError, etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type { EtcdEvent, EtcdKeyValue, EtcdRangeRequest, EtcdRangeResponse, EtcdTxnRequest, EtcdTxnResponse, EtcdWatchRequest } from '../../../lib/etcd-api/operations.ts'
 import { callerOf, loggedCaller, type Peer } from '../v3rpc/access.ts'
 import type { EtcdInternals } from '../embedded.ts'
@@ -95,4 +95,18 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array {
 export function recipeKeys(name: Uint8Array, lease: bigint): { readonly prefix: Uint8Array; readonly key: Uint8Array } {
   const prefix = Buffer.concat([name, Buffer.from('/')])
   return { prefix, key: Buffer.concat([prefix, Buffer.from(BigInt.asUintN(64, lease).toString(16))]) }
+}
+
+/** What went wrong below a lock or an election comes out without its own code: the original's services are clients of the store themselves. */
+export function withoutCodes<T extends object>(implementation: T): T {
+  return new Proxy(implementation, {
+    get: (target, name, receiver) => {
+      const found: unknown = Reflect.get(target, name, receiver)
+      if (typeof found !== 'function') return found
+      return (...args: readonly unknown[]) => {
+        const result: unknown = Reflect.apply(found, target, args)
+        return result instanceof Promise ? result.catch((error: unknown) => { throw error instanceof EtcdError ? new EtcdError('Unknown', error.message, { cause: error }) : error }) : result
+      }
+    },
+  })
 }

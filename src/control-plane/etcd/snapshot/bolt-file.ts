@@ -1,186 +1,220 @@
-// Writes a bbolt database, etcd's own file format: what `etcdctl snapshot save` stores and `etcdutl snapshot restore` reads.
+// Writes a bbolt database in order, piece by piece, so that it never is in memory as a whole: the meta pages, the pages of each bucket's B+tree
+// (leaves first, then the branches above them), the free list, the leaf that names the buckets, the seal.
 //
-// Pages of 4 KiB: two copies of the meta page, the pages of each bucket's B+tree (leaves first, then the branches above them), the free list,
-// and the leaf that names the buckets. Everything is written once, in key order. Upstream: go.etcd.io/bbolt
-export const boltPageBytes = 4096
-const pageBytes = boltPageBytes
-const pageHeadBytes = 16
-const elementBytes = 16
-const flags = { branch: 0x01, leaf: 0x02, meta: 0x04, freeList: 0x10 } as const
-const bucketElement = 0x01
+// The first pages say how long the file is and where its tree begins. So everything is added twice: to a file without a layout, which only
+// counts (an entry's size is enough for that), and to one with the layout that this gave.
+import { bucketElement, boltPageBytes, elementBytes, encodeMetaPage, pageFlags, pageHeadBytes, SealBuilder, sealBytes, writePageHead } from './bolt-format.ts'
 
-interface Element { readonly key: Uint8Array; readonly value: Uint8Array; readonly isBucket?: true }
-interface Child { readonly key: Uint8Array; readonly page: number }
+const pieceBytes = 256 * 1024
+
+interface Child { readonly page: number; readonly keyLength: number; readonly key: Buffer | undefined }
 
 /** What has to be known before the first page can be written. */
 export interface BoltLayout {
   readonly root: number
   readonly freeList: number
   readonly pages: number
+  /** Bytes of the whole file. */
+  readonly totalBytes: number
 }
 
-/**
- * Written twice: without a layout it only counts pages, and `finish` gives the layout; with it, `take` gives the file piece by piece, and the
- * same buckets with the same contents have to be added again.
- */
+/** How entries of a bucket are written. */
+export interface EntryCodec<T> {
+  keyLength(entry: T): number
+  valueLength(entry: T): number
+  /** Writes the key, and the value right behind it. */
+  write(entry: T, bytes: Buffer, at: number): void
+}
+
+export interface PlainEntry { readonly key: Uint8Array; readonly value: Uint8Array; readonly isBucket?: true }
+
+export const plainEntries: EntryCodec<PlainEntry> = {
+  keyLength: ({ key }) => key.length,
+  valueLength: ({ value }) => value.length,
+  write: ({ key, value }, bytes, at) => { bytes.set(key, at); bytes.set(value, at + key.length) },
+}
+
 export class BoltFile {
   readonly #layout: BoltLayout | undefined
+  readonly #transaction: bigint
+  readonly #seal = new SealBuilder()
+  readonly #buckets: PlainEntry[] = []
   #pieces: Buffer[] = []
+  #piece: Buffer | undefined
+  #pieceLength = 0
   #nextPage = 2
-  readonly #buckets: Element[] = []
 
-  constructor(layout?: BoltLayout) {
+  /** @param transaction of the file's state: at least 1, and higher for a later state of the same store */
+  constructor(transaction: number, layout?: BoltLayout) {
+    this.#transaction = BigInt(transaction) * 2n
     this.#layout = layout
-    if (layout) this.#pieces.push(this.#meta(0, layout), this.#meta(1, layout))
+    if (!layout) return
+    for (const id of [0n, 1n]) {
+      const { bytes, at } = this.#room(1)
+      encodeMetaPage({ pageBytes: boltPageBytes, root: layout.root, freeList: layout.freeList, pages: layout.pages, transaction: this.#transaction + id }).copy(bytes, at)
+    }
   }
 
-  /** What has been written since the last call. */
+  /** What has been finished since the last call. */
   take(): readonly Buffer[] {
     const pieces = this.#pieces
     this.#pieces = []
     return pieces
   }
 
-  /** Starts a bucket; its keys have to be added in order, and the buckets themselves in the order of their names. */
-  bucket(name: string): BoltBucket {
-    return new BoltBucket((elements) => this.#leaf(elements), (children) => this.#branch(children), (root) => {
-      this.#buckets.push({ key: Buffer.from(name), value: rootOf(root), isBucket: true })
+  /** Starts a bucket; its entries have to be added in the order of their keys, and the buckets themselves in the order of their names. */
+  bucket<T extends object>(name: string, codec: EntryCodec<T>): BoltBucket<T> {
+    return new BoltBucket(codec, this, (root) => {
+      const value = Buffer.alloc(16)
+      value.writeBigUInt64LE(BigInt(root))
+      this.#buckets.push({ key: Buffer.from(name), value, isBucket: true })
     })
   }
 
-  #leaf(elements: readonly Element[]): number {
-    const size = pageHeadBytes + elements.reduce((sum, { key, value }) => sum + elementBytes + key.length + value.length, 0)
-    const { page, bytes } = this.#allocate(size, flags.leaf, elements.length)
-    if (!bytes) return page
-    let at = pageHeadBytes + elements.length * elementBytes
-    elements.forEach(({ key, value, isBucket }, i) => {
-      const head = pageHeadBytes + i * elementBytes
-      bytes.writeUInt32LE(isBucket ? bucketElement : 0, head)
-      bytes.writeUInt32LE(at - head, head + 4)
-      bytes.writeUInt32LE(key.length, head + 8)
-      bytes.writeUInt32LE(value.length, head + 12)
-      bytes.set(key, at)
-      bytes.set(value, at + key.length)
-      at += key.length + value.length
-    })
-    return page
-  }
-
-  #branch(children: readonly Child[]): number {
-    const size = pageHeadBytes + children.reduce((sum, { key }) => sum + elementBytes + key.length, 0)
-    const { page, bytes } = this.#allocate(size, flags.branch, children.length)
-    if (!bytes) return page
-    let at = pageHeadBytes + children.length * elementBytes
-    children.forEach((child, i) => {
-      const head = pageHeadBytes + i * elementBytes
-      bytes.writeUInt32LE(at - head, head)
-      bytes.writeUInt32LE(child.key.length, head + 4)
-      bytes.writeBigUInt64LE(BigInt(child.page), head + 8)
-      bytes.set(child.key, at)
-      at += child.key.length
-    })
-    return page
-  }
-
-  #allocate(size: number, flag: number, count: number): { readonly page: number; readonly bytes: Buffer | undefined } {
-    const pages = Math.ceil(size / pageBytes)
-    const page = this.#nextPage
-    this.#nextPage += pages
-    if (!this.#layout) return { page, bytes: undefined }
-    const bytes = Buffer.alloc(pages * pageBytes)
-    writePageHead(bytes, page, flag, count, pages - 1)
-    this.#pieces.push(bytes)
-    return { page, bytes }
+  /** Adds a whole small bucket. */
+  smallBucket(name: string, entries: readonly PlainEntry[]): void {
+    const bucket = this.bucket(name, plainEntries)
+    for (const entry of entries) bucket.add(entry)
+    bucket.finish()
   }
 
   finish(): BoltLayout {
-    const freeList = this.#allocate(pageHeadBytes, flags.freeList, 0).page
-    const root = this.#leaf(this.#buckets)
-    return { root, freeList, pages: this.#nextPage }
+    const freeList = this.allocate(pageHeadBytes, pageFlags.freeList, 0).page
+    let size = pageHeadBytes
+    for (const { key, value } of this.#buckets) size += elementBytes + key.length + value.length
+    const root = this.writeLeaf(this.#buckets, plainEntries, size)
+    const pages = this.#nextPage
+    if (this.#layout) {
+      this.#closePiece()
+      this.#pieces.push(this.#seal.finish(boltPageBytes))
+    }
+    return { root, freeList, pages, totalBytes: pages * boltPageBytes + sealBytes(pages, boltPageBytes) }
   }
 
-  #meta(id: 0 | 1, { root, freeList, pages }: BoltLayout): Buffer {
-    const bytes = Buffer.alloc(pageBytes)
-    writePageHead(bytes, id, flags.meta, 0, 0)
-    const at = pageHeadBytes
-    bytes.writeUInt32LE(0xed0cdaed, at)
-    bytes.writeUInt32LE(2, at + 4)
-    bytes.writeUInt32LE(pageBytes, at + 8)
-    bytes.writeBigUInt64LE(BigInt(root), at + 16)
-    bytes.writeBigUInt64LE(BigInt(freeList), at + 32)
-    bytes.writeBigUInt64LE(BigInt(pages), at + 40)
-    bytes.writeBigUInt64LE(BigInt(id), at + 48)
-    bytes.writeBigUInt64LE(fnv64a(bytes.subarray(at, at + 56)), at + 56)
-    return bytes
+  /** Room for `size` bytes under a page head; `bytes` is undefined while only counting. */
+  allocate(size: number, flag: number, count: number): { readonly page: number; readonly bytes: Buffer | undefined; readonly at: number } {
+    const pages = Math.ceil(size / boltPageBytes)
+    const page = this.#nextPage
+    this.#nextPage += pages
+    if (!this.#layout) return { page, bytes: undefined, at: 0 }
+    const { bytes, at } = this.#room(pages)
+    writePageHead(bytes, at, page, flag, count, pages - 1)
+    return { page, bytes, at }
+  }
+
+  writeLeaf<T extends object>(entries: readonly T[], codec: EntryCodec<T>, size: number): number {
+    const { page, bytes, at: start } = this.allocate(size, pageFlags.leaf, entries.length)
+    if (!bytes) return page
+    let head = start + pageHeadBytes
+    let at = head + entries.length * elementBytes
+    for (const entry of entries) {
+      const keyLength = codec.keyLength(entry)
+      const valueLength = codec.valueLength(entry)
+      bytes.writeUInt32LE('isBucket' in entry && entry.isBucket ? bucketElement : 0, head)
+      bytes.writeUInt32LE(at - head, head + 4)
+      bytes.writeUInt32LE(keyLength, head + 8)
+      bytes.writeUInt32LE(valueLength, head + 12)
+      codec.write(entry, bytes, at)
+      at += keyLength + valueLength
+      head += elementBytes
+    }
+    return page
+  }
+
+  /** Zeroed bytes for so many pages, in the piece that is being filled. */
+  #room(pages: number): { readonly bytes: Buffer; readonly at: number } {
+    const size = pages * boltPageBytes
+    if (this.#piece && this.#pieceLength + size > this.#piece.length) this.#closePiece()
+    this.#piece ??= Buffer.alloc(Math.max(pieceBytes, size))
+    const at = this.#pieceLength
+    this.#pieceLength += size
+    return { bytes: this.#piece, at }
+  }
+
+  #closePiece(): void {
+    if (!this.#piece || this.#pieceLength === 0) return
+    const piece = this.#piece.subarray(0, this.#pieceLength)
+    this.#seal.add(piece)
+    this.#pieces.push(piece)
+    this.#piece = undefined
+    this.#pieceLength = 0
   }
 }
 
-/** Fills leaves as keys come, and puts branches above them at the end. */
-export class BoltBucket {
-  readonly #writeLeaf: (elements: readonly Element[]) => number
-  readonly #writeBranch: (children: readonly Child[]) => number
+/** Fills leaves as entries come, and puts branches above them at the end. */
+export class BoltBucket<T extends object> {
+  readonly #codec: EntryCodec<T>
+  readonly #file: BoltFile
   readonly #done: (root: number) => void
-  #elements: Element[] = []
+  #entries: T[] = []
   #bytes = pageHeadBytes
-  #leaves: Child[] = []
+  readonly #leaves: Child[] = []
 
-  constructor(writeLeaf: (elements: readonly Element[]) => number, writeBranch: (children: readonly Child[]) => number, done: (root: number) => void) {
-    this.#writeLeaf = writeLeaf
-    this.#writeBranch = writeBranch
+  constructor(codec: EntryCodec<T>, file: BoltFile, done: (root: number) => void) {
+    this.#codec = codec
+    this.#file = file
     this.#done = done
   }
 
-  put(key: Uint8Array, value: Uint8Array): void {
-    const size = elementBytes + key.length + value.length
-    if (this.#elements.length > 0 && this.#bytes + size > pageBytes) this.#flush()
-    this.#elements.push({ key, value })
+  add(entry: T): void {
+    const size = elementBytes + this.#codec.keyLength(entry) + this.#codec.valueLength(entry)
+    if (this.#entries.length > 0 && this.#bytes + size > boltPageBytes) this.#flush()
+    this.#entries.push(entry)
     this.#bytes += size
   }
 
   #flush(): void {
-    this.#leaves.push({ key: this.#elements[0]?.key ?? new Uint8Array(0), page: this.#writeLeaf(this.#elements) })
-    this.#elements = []
+    const first = this.#entries[0]
+    const page = this.#file.writeLeaf(this.#entries, this.#codec, this.#bytes)
+    this.#leaves.push({ page, keyLength: first ? this.#codec.keyLength(first) : 0, key: first && this.#keyOf(first) })
+    this.#entries = []
     this.#bytes = pageHeadBytes
   }
 
+  #keyOf(entry: T): Buffer {
+    const length = this.#codec.keyLength(entry)
+    const bytes = Buffer.allocUnsafe(length + this.#codec.valueLength(entry))
+    this.#codec.write(entry, bytes, 0)
+    return Buffer.from(bytes.subarray(0, length))
+  }
+
   finish(): void {
-    if (this.#elements.length > 0 || this.#leaves.length === 0) this.#flush()
-    let level = this.#leaves
+    if (this.#entries.length > 0 || this.#leaves.length === 0) this.#flush()
+    let level: readonly Child[] = this.#leaves
     while (level.length > 1) {
       const above: Child[] = []
       for (let from = 0; from < level.length;) {
         let to = from
-        for (let bytes = pageHeadBytes; to < level.length; to++) {
-          bytes += elementBytes + level[to]!.key.length // cast: below length
+        let size = pageHeadBytes
+        for (; to < level.length; to++) {
+          const more = elementBytes + level[to]!.keyLength // cast: below length
           // A branch has at least two children, however long their keys.
-          if (bytes > pageBytes && to - from >= 2) break
+          if (size + more > boltPageBytes && to - from >= 2) break
+          size += more
         }
-        const children = level.slice(from, to)
-        above.push({ key: children[0]!.key, page: this.#writeBranch(children) }) // cast: at least one child
+        above.push(this.#branch(level.slice(from, to), size))
         from = to
       }
       level = above
     }
     this.#done(level[0]!.page) // cast: a level has a page
   }
-}
 
-function writePageHead(bytes: Buffer, page: number, flag: number, count: number, overflow: number): void {
-  bytes.writeBigUInt64LE(BigInt(page), 0)
-  bytes.writeUInt16LE(flag, 8)
-  bytes.writeUInt16LE(count, 10)
-  bytes.writeUInt32LE(overflow, 12)
-}
-
-/** A bucket's value: the page of its root, and a sequence that etcd doesn't use. */
-function rootOf(page: number): Uint8Array {
-  const bytes = Buffer.alloc(16)
-  bytes.writeBigUInt64LE(BigInt(page))
-  return bytes
-}
-
-function fnv64a(bytes: Uint8Array): bigint {
-  let hash = 0xcbf29ce484222325n
-  for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
-  return hash
+  #branch(children: readonly Child[], size: number): Child {
+    const { page, bytes, at: start } = this.#file.allocate(size, pageFlags.branch, children.length)
+    const first = children[0]! // cast: at least one child
+    if (bytes) {
+      let head = start + pageHeadBytes
+      let at = head + children.length * elementBytes
+      for (const { page: child, keyLength, key } of children) {
+        bytes.writeUInt32LE(at - head, head)
+        bytes.writeUInt32LE(keyLength, head + 4)
+        bytes.writeBigUInt64LE(BigInt(child), head + 8)
+        if (key) bytes.set(key, at)
+        at += keyLength
+        head += elementBytes
+      }
+    }
+    return { page, keyLength: first.keyLength, key: first.key }
+  }
 }

@@ -60,12 +60,15 @@ function parse(method: string, path: string, form: URLSearchParams, nowMs: numbe
   }
 }
 
+/** Of these two the original leaves out the quotes. */
+const unquoted = new Set(['prevExist', 'refresh'])
+
 function flag(form: URLSearchParams, name: string): boolean {
   const text = form.get(name)
   if (text === null) return false
   if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true
   if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) return false
-  throw new Bad(209, `invalid value for "${name}"`)
+  throw new Bad(209, `invalid value for ${unquoted.has(name) ? name : `"${name}"`}`)
 }
 
 function count(form: URLSearchParams, name: string, errorCode: number): number {

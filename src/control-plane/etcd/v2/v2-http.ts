@@ -2,8 +2,13 @@
 // Upstream: etcd v3.5, server/etcdserver/api/v2http
 import type { PlainRequest, PlainResponse, PlainSink } from '../../../lib/net/grpc/grpc-server.ts'
 import type { EtcdInternals } from '../embedded.ts'
+import { leaderIdOf, membersOf, raftOf } from '../v3rpc/cluster-view.ts'
+import { notFound, parseTarget } from '../v3rpc/http-endpoints.ts'
 import { parseV2Request, type V2Wait } from './parse-v2-request.ts'
+import { answerAuth, httpError, mayAccessKeys, notAllowed } from './v2-auth-http.ts'
+import { authFolder } from './v2-auth-store.ts'
 import { describeFailure } from './v2-errors.ts'
+import { answerMembers } from './v2-members.ts'
 import type { V2Event, V2Failure } from './v2-request.ts'
 
 const longestWaitMs = 5 * 60_000
@@ -11,39 +16,57 @@ const json = { 'content-type': 'application/json' } as const
 
 /** Answers undefined for paths that are not the second API's. */
 export function answerV2(etcd: EtcdInternals, request: PlainRequest): Promise<PlainResponse> | undefined {
-  const url = new URL(request.path, 'http://etcd')
+  const url = parseTarget(request.path)
+  if (!url || !/^\/v2(?:\/|$)/.test(url.pathname)) return undefined
   if (url.pathname === '/v2/keys' || url.pathname.startsWith('/v2/keys/')) return answerKeys(etcd, request, url)
-  if (url.pathname.startsWith('/v2/')) return Promise.resolve(answerOther(etcd, request, url.pathname))
-  return undefined
+  return answerOther(etcd, request, url.pathname)
 }
 
+function clusterHeader(etcd: EtcdInternals): { readonly [name: string]: string } { return { ...json, 'X-Etcd-Cluster-Id': etcd.identity.clusterId.toString(16) } }
+
 function headersOf(etcd: EtcdInternals, index: number): { readonly [name: string]: string } {
-  return {
-    ...json, 'X-Etcd-Cluster-Id': etcd.identity.clusterId.toString(16), 'X-Etcd-Index': String(index), 'X-Raft-Index': String(etcd.member.appliedIndex), 'X-Raft-Term': String(etcd.member.term),
-  }
+  return { ...clusterHeader(etcd), 'X-Etcd-Index': String(index), 'X-Raft-Index': String(etcd.member.appliedIndex), 'X-Raft-Term': String(etcd.member.term) }
 }
 
 function refuse(etcd: EtcdInternals, failure: V2Failure): PlainResponse {
   const { status, body } = describeFailure(failure)
-  return { status, headers: headersOf(etcd, failure.index), body }
+  return { status, headers: { ...clusterHeader(etcd), 'X-Etcd-Index': String(failure.index) }, body }
 }
 
-async function answerKeys(etcd: EtcdInternals, request: PlainRequest, url: URL): Promise<PlainResponse> {
-  if (!['GET', 'HEAD', 'PUT', 'POST', 'DELETE'].includes(request.method)) {
-    return { status: 405, headers: { 'content-type': 'text/plain; charset=utf-8', allow: 'HEAD,GET,PUT,POST,DELETE' }, body: 'Method Not Allowed\n' }
+function decodePath(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return undefined
   }
+}
+
+function isForm({ method, headers }: PlainRequest): boolean { return /^application\/x-www-form-urlencoded/i.test(String(headers['content-type'] ?? '')) && ['PUT', 'POST', 'PATCH'].includes(method) }
+
+async function answerKeys(etcd: EtcdInternals, request: PlainRequest, url: URL): Promise<PlainResponse> {
+  if (!['GET', 'HEAD', 'PUT', 'POST', 'DELETE'].includes(request.method)) return notAllowed('HEAD', 'GET', 'PUT', 'POST', 'DELETE')
   const { machine } = etcd.member
-  const form = new URLSearchParams(url.search)
+  const path = decodePath(url.pathname.slice('/v2/keys'.length))
+  if (path === undefined) return { status: 400, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '400 Bad Request' }
+  const body = isForm(request) ? request.body.toString('utf8') : ''
+  const wrong = /%(?![0-9a-f]{2})[^&;]{0,2}/i.exec(`${body}&${url.search}`)?.[0]
+  if (wrong !== undefined) return refuse(etcd, { errorCode: 210, cause: `invalid URL escape ${JSON.stringify(wrong)}`, index: 0 })
   // What the body says stands before what the query says.
-  const isForm = /^application\/x-www-form-urlencoded/i.test(String(request.headers['content-type'] ?? ''))
-  const merged = new URLSearchParams([...(isForm ? new URLSearchParams(request.body.toString('utf8')) : []), ...form])
+  const merged = new URLSearchParams([...new URLSearchParams(body), ...new URLSearchParams(url.search)])
   const nowMs = etcd.clock.now()
-  const asked = parseV2Request(request.method, decodeURIComponent(url.pathname.slice('/v2/keys'.length)), merged, nowMs)
+  const asked = parseV2Request(request.method, path, merged, nowMs)
+  if (asked.kind === 'bad') return refuse(etcd, { errorCode: asked.errorCode, cause: asked.cause, index: 0 })
+  const { path: key, recursive = false } = asked.kind === 'change' ? asked.request : asked
+  // A final slash tells a folder from a key where roles are asked.
+  const named = key !== undefined && key !== '/' && path.endsWith('/') ? `${key}/` : key ?? '/'
+  if (!await mayAccessKeys(etcd, request, named, recursive)) return refuse(etcd, { errorCode: 110, cause: 'Insufficient credentials', index: 0 })
+  if (key === `/${authFolder}` || key?.startsWith(`/${authFolder}/`)) return refuse(etcd, { errorCode: 100, cause: key, index: machine.v2.index })
   switch (asked.kind) {
-    case 'bad': return refuse(etcd, { errorCode: asked.errorCode, cause: asked.cause, index: machine.v2.index })
     case 'wait': return wait(etcd, request, asked)
     case 'get': {
       etcd.member.checkServing(request.signal)
+      // A quorum read sees everything that was acknowledged anywhere before.
+      if (asked.quorum) await etcd.client.range({ key: Uint8Array.of(0), limit: 1, keysOnly: true }, request.signal)
       const result = machine.v2.get(asked.path, asked.recursive, asked.sorted, nowMs)
       return 'failure' in result ? refuse(etcd, result.failure) : { status: 200, headers: headersOf(etcd, machine.v2.index), body: line(result.event) }
     }
@@ -94,22 +117,37 @@ function wait(etcd: EtcdInternals, request: PlainRequest, { path, recursive, sin
   }
 }
 
-function answerOther(etcd: EtcdInternals, request: PlainRequest, path: string): PlainResponse {
-  const { identity, member } = etcd
-  const self = { id: identity.memberId.toString(16), name: etcd.name, peerURLs: etcd.peerUrls, clientURLs: etcd.clientUrls }
-  const headers = { ...json, 'X-Etcd-Cluster-Id': identity.clusterId.toString(16) }
-  const answer = (value: object): PlainResponse => ({ status: 200, headers, body: `${JSON.stringify(value)}\n` })
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    const known = path === `/v2/members/${self.id}` || path === '/v2/members'
-    return { status: known ? 409 : 404, headers, body: `${JSON.stringify({ message: known ? 'this etcd runs as a single member' : 'No such member' })}\n` }
+async function answerOther(etcd: EtcdInternals, request: PlainRequest, path: string): Promise<PlainResponse> {
+  const { member } = etcd
+  const members = /^\/v2\/members(?:\/(.*))?$/.exec(path)
+  if (members) return await answerMembers(etcd, request, members[1] ?? '')
+  if (path.startsWith('/v2/auth/')) return await answerAuth(etcd, request, path.slice('/v2/auth'.length)) ?? notFound
+  const answer = (value: object): PlainResponse => ({ status: 200, headers: json, body: `${JSON.stringify(value)}` })
+  if (path === '/v2/machines') {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed('GET', 'HEAD')
+    return { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: membersOf(etcd).flatMap(({ clientUrls }) => clientUrls).join(', ') }
   }
-  switch (path.replace(/\/$/, '')) {
-    case '/v2/members': return answer({ members: [self] })
-    case '/v2/members/leader': return answer(self)
-    case '/v2/machines': return { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: etcd.clientUrls.join(', ') }
-    case '/v2/stats/self': return answer({ name: etcd.name, id: self.id, state: 'StateLeader', leaderInfo: { leader: self.id }, recvAppendRequestCnt: 0, sendAppendRequestCnt: 0 })
-    case '/v2/stats/leader': return answer({ leader: self.id, followers: {} })
-    case '/v2/stats/store': return answer({ ...member.machine.v2.stats, watchers: member.machine.v2.watchers.count })
-    default: return { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '404 page not found\n' }
+  const statistics = /^\/v2\/stats\/(self|leader|store)$/.exec(path)?.[1]
+  if (statistics === undefined) return notFound
+  if (request.method !== 'GET') return notAllowed('GET')
+  if (statistics === 'store') return answer({ ...member.machine.v2.stats, watchers: member.machine.v2.watchers.count })
+  return statistics === 'self' ? answer(selfStatistics(etcd)) : leaderStatistics(etcd) ?? httpError(403, 'not current leader')
+}
+
+function selfStatistics(etcd: EtcdInternals): object {
+  const { isLeader } = raftOf(etcd)
+  const startedMs = etcd.clock.now() - process.uptime() * 1000
+  const startTime = new Date(startedMs).toISOString()
+  return {
+    name: etcd.name, id: etcd.identity.memberId.toString(16), state: isLeader ? 'StateLeader' : 'StateFollower', startTime,
+    leaderInfo: { leader: leaderIdOf(etcd).toString(16), uptime: `${process.uptime()}s`, startTime }, recvAppendRequestCnt: 0, sendAppendRequestCnt: 0,
   }
+}
+
+function leaderStatistics(etcd: EtcdInternals): PlainResponse | undefined {
+  if (!raftOf(etcd).isLeader) return undefined
+  const self = etcd.identity.memberId
+  const none = { latency: { current: 0, average: 0, standardDeviation: 0, minimum: 0, maximum: 0 }, counts: { fail: 0, success: 0 } }
+  const followers = Object.fromEntries(membersOf(etcd).filter(({ id }) => id !== self).map(({ id }) => [id.toString(16), none]))
+  return { status: 200, headers: json, body: JSON.stringify({ leader: self.toString(16), followers }) }
 }

@@ -34,7 +34,9 @@ export function lifetimeOf(node: TreeNode, nowMs: number): Pick<V2Node, 'expirat
 
 /** The node without children: as the previous node of an event. */
 export function describe(node: TreeNode, nowMs: number): V2Node {
-  const indexes = { ...lifetimeOf(node, nowMs), modifiedIndex: node.modifiedIndex, createdIndex: node.createdIndex }
+  // The root has none.
+  const { modifiedIndex, createdIndex } = node
+  const indexes = { ...lifetimeOf(node, nowMs), ...(modifiedIndex === 0 ? {} : { modifiedIndex }), ...(createdIndex === 0 ? {} : { createdIndex }) }
   if (node.children) return { ...(node.path === '/' ? {} : { key: node.path }), dir: true, ...indexes }
   return { key: node.path, value: node.value, ...indexes }
 }

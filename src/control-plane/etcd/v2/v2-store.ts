@@ -22,6 +22,7 @@ class Refusal extends Error {
 }
 
 const permanent = 0
+const countedNames = ['gets', 'sets', 'delete', 'update', 'create', 'compareAndSwap', 'compareAndDelete']
 
 export class V2Store {
   #root = new TreeNode('/', undefined, 0, 'directory', permanent)
@@ -29,7 +30,7 @@ export class V2Store {
   /** Nodes that will expire. */
   readonly #mortal = new Set<TreeNode>()
   readonly watchers = new V2Watchers()
-  readonly #stats = new Map<string, number>(['gets', 'sets', 'delete', 'update', 'create', 'compareAndSwap', 'compareAndDelete'].flatMap((name) => [[`${name}Success`, 0], [`${name}Fail`, 0]]))
+  readonly #stats = new Map<string, number>([...countedNames.flatMap((name) => [`${name}Success`, `${name}Fail`]), 'expireCount'].map((name) => [name, 0]))
 
   get index(): number { return this.#index }
   get isEmpty(): boolean { return this.#index === 0 }
@@ -44,6 +45,7 @@ export class V2Store {
   get stats(): { readonly [name: string]: number } { return Object.fromEntries(this.#stats) }
 
   #count(request: V2Request, succeeded: boolean): void {
+    if (request.method === 'SYNC') return
     const names = { QGET: 'gets', POST: 'create', PUT: request.prevExist === 'no' ? 'create' : request.prevIndex || request.prevValue ? 'compareAndSwap' : request.prevExist === 'yes' ? 'update' : 'sets', DELETE: request.prevIndex || request.prevValue ? 'compareAndDelete' : 'delete', SYNC: 'expire' }
     const name = `${names[request.method]}${succeeded ? 'Success' : 'Fail'}`
     this.#stats.set(name, (this.#stats.get(name) ?? 0) + 1)
@@ -68,6 +70,9 @@ export class V2Store {
   get(path: string, recursive: boolean, sorted: boolean, nowMs: number): V2Result {
     return this.apply({ method: 'QGET', path, recursive, sorted, timeMs: nowMs })
   }
+
+  /** Reads without being counted. */
+  peek(path: string, nowMs: number): V2Result { return this.#apply({ method: 'QGET', path, timeMs: nowMs }) }
 
   #dispatch(request: V2Request): V2Event {
     const path = cleanPath(request.path ?? '/')
@@ -229,7 +234,11 @@ export class V2Store {
   #expire(nowMs: number): V2Event {
     const due = [...this.#mortal].filter((node) => node.expiresAtMs <= nowMs).sort((a, b) => a.expiresAtMs - b.expiresAtMs || (a.path < b.path ? -1 : 1))
     // A node may have gone with its folder meanwhile.
-    for (const node of due) if (this.#mortal.has(node)) this.#remove('expire', node, nowMs)
+    for (const node of due) {
+      if (!this.#mortal.has(node)) continue
+      this.#remove('expire', node, nowMs)
+      this.#stats.set('expireCount', (this.#stats.get('expireCount') ?? 0) + 1)
+    }
     return { action: 'expire', node: {} }
   }
 

@@ -22,6 +22,8 @@ export class V2Watchers {
   readonly #waiters = new Set<Waiter>()
 
   get count(): number { return this.#waiters.size }
+  /** Watches asked for since the process began. */
+  asked = 0
 
   /** @param removed paths that vanished with it: who watches those is told too. */
   add(event: V2Event, index: number, options: { readonly isRefresh?: boolean; readonly removed?: readonly string[] } = {}): void {
@@ -39,6 +41,7 @@ export class V2Watchers {
 
   /** The first event of the past that a watch wants, or undefined; a failure when that past is gone. */
   scan(path: string, recursive: boolean, sinceIndex: number, storeIndex: number): V2Seen | V2Failure | undefined {
+    this.asked++
     const oldest = this.#events[0]?.index ?? 0
     if (sinceIndex < oldest) return { errorCode: 401, cause: `the requested history has been cleared [${oldest}/${sinceIndex}]`, index: storeIndex }
     return this.#events.find(({ event, index, isRefresh }) => {

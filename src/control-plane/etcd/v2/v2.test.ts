@@ -87,5 +87,5 @@ test('it survives a restart, from the log and from a snapshot', async () => {
   const { v2 } = again.internals.member.machine
   assert.equal(v2.index, before.index)
   assert.deepEqual(v2.image(), before.image())
-  assert.ok(disk.paths.some((path) => path.endsWith('.k8tsnap')))
+  assert.ok(disk.paths.some((path) => path.endsWith('.snap')))
 })

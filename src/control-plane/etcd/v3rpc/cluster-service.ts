@@ -1,38 +1,56 @@
-// etcdserverpb.Cluster, as far as a cluster of one member has something to say.
-import { etcdError, EtcdError } from '../../../lib/etcd-api/etcd-error.ts'
-import type { Member, MemberListResponse, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest } from '../../../lib/etcd-api/generated/types.ts'
+// etcdserverpb.Cluster: who belongs to the cluster, and changing it. Headers here say nothing of a revision, as the original's.
+// Upstream: etcd/server/etcdserver/api/v3rpc/member.go
+import type {
+  Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
+  MemberUpdateResponse, ResponseHeader,
+} from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdInternals } from '../embedded.ts'
+import type { ClusterMember } from '../membership/cluster-member.ts'
 import { requireAdmin, requireUser, type Peer } from './access.ts'
 import { headerOf } from './response-header.ts'
 
 export function clusterImplementation(etcd: EtcdInternals): object {
-  const self: Member = { ID: etcd.identity.memberId, name: etcd.name, peerURLs: etcd.peerUrls, clientURLs: etcd.clientUrls }
-  const known = (id: bigint | undefined): void => { if (id !== self.ID) throw etcdError('memberNotFound') }
+  const { admin } = etcd
+  const header = (): ResponseHeader => {
+    const { revision: _revision, ...rest } = headerOf(etcd)
+    return rest
+  }
+  const members = (list = admin.members()): readonly Member[] => list.map(toWire)
   return {
-    memberList: async (_: object, _signal: AbortSignal, peer: Peer): Promise<MemberListResponse> => {
+    memberList: async ({ linearizable = false }: MemberListRequest, signal: AbortSignal, peer: Peer): Promise<MemberListResponse> => {
+      const list = await admin.list(linearizable, signal)
       requireUser(etcd, peer)
-      // The original's headers here say nothing of a revision.
-      const { revision: _revision, ...header } = headerOf(etcd)
-      return { header, members: [self] }
+      return { header: header(), members: members(list) }
     },
-    memberAdd: async (_: object, _signal: AbortSignal, peer: Peer): Promise<never> => {
+    memberAdd: async ({ peerURLs = [], isLearner = false }: MemberAddRequest, signal: AbortSignal, peer: Peer): Promise<MemberAddResponse> => {
       requireAdmin(etcd, peer)
-      throw new EtcdError('Unimplemented', 'this etcd runs as a single member')
+      const added = await admin.add(peerURLs, isLearner, signal)
+      return { header: header(), member: toWire(added), members: members() }
     },
-    memberRemove: async (request: MemberRemoveRequest, _signal: AbortSignal, peer: Peer): Promise<never> => {
+    memberRemove: async ({ ID = 0n }: MemberRemoveRequest, signal: AbortSignal, peer: Peer): Promise<MemberRemoveResponse> => {
       requireAdmin(etcd, peer)
-      known(request.ID)
-      throw etcdError('memberNotEnoughStarted')
+      await admin.remove(ID, signal)
+      return { header: header(), members: members() }
     },
-    memberUpdate: async (request: MemberUpdateRequest, _signal: AbortSignal, peer: Peer): Promise<never> => {
+    memberUpdate: async ({ ID = 0n, peerURLs = [] }: MemberUpdateRequest, signal: AbortSignal, peer: Peer): Promise<MemberUpdateResponse> => {
       requireAdmin(etcd, peer)
-      known(request.ID)
-      throw new EtcdError('Unimplemented', 'this etcd runs as a single member')
+      await admin.update(ID, peerURLs, signal)
+      return { header: header(), members: members() }
     },
-    memberPromote: async (request: MemberPromoteRequest, _signal: AbortSignal, peer: Peer): Promise<never> => {
+    memberPromote: async ({ ID = 0n }: MemberPromoteRequest, signal: AbortSignal, peer: Peer): Promise<MemberPromoteResponse> => {
       requireAdmin(etcd, peer)
-      known(request.ID)
-      throw etcdError('memberNotLearner')
+      const list = await admin.promote(ID, tokenOf(peer), signal)
+      return { header: header(), members: members(list) }
     },
   }
+}
+
+function toWire({ id, name, peerUrls, clientUrls, isLearner }: ClusterMember): Member {
+  return { ID: id, name, peerURLs: peerUrls, clientURLs: clientUrls, isLearner }
+}
+
+/** What the leader is shown when the call is forwarded. */
+function tokenOf(peer: Peer): string | undefined {
+  const header = peer.headers['token'] ?? peer.headers['authorization']
+  return typeof header === 'string' ? header : header?.[0]
 }

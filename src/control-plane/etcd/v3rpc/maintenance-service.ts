@@ -1,14 +1,16 @@
 // etcdserverpb.Maintenance: what administrators ask. Most of it needs the root role once authentication is on.
 import { createHash } from 'node:crypto'
+import { unreachable } from '../../../lib/base/assert.ts'
 import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type {
-  AlarmRequest, AlarmResponse, DefragmentResponse, DowngradeRequest, DowngradeResponse, HashKVRequest, HashKVResponse, HashResponse, MoveLeaderResponse, SnapshotResponse, StatusResponse,
+  AlarmRequest, AlarmResponse, DefragmentResponse, DowngradeRequest, DowngradeResponse, HashKVRequest, HashKVResponse, HashResponse, MoveLeaderRequest, MoveLeaderResponse, SnapshotResponse, StatusResponse,
 } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdInternals } from '../embedded.ts'
+import { oldestClusterVersion } from '../membership/cluster-version.ts'
 import { hashKeyValues } from '../mvcc/hash-kv.ts'
-import { exportSnapshot } from '../snapshot/export-snapshot.ts'
+import { confStateOf, exportState } from '../snapshot/state-files.ts'
 import type { AlarmMember } from '../state-machine.ts'
-import { etcdClusterVersion, etcdStorageVersion, etcdVersion } from '../version.ts'
+import { etcdStorageVersion, etcdVersion } from '../version.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
 import { requireAdmin, requireUser, type Peer } from './access.ts'
 import { headerOf, toStatus } from './response-header.ts'
@@ -17,18 +19,20 @@ const snapshotBlobBytes = 32 * 1024
 const reclaimBytes = 4 * 1024 * 1024
 
 export function maintenanceImplementation(etcd: EtcdInternals): object {
-  const { member, client, identity } = etcd
+  const { member, client } = etcd
   const { machine } = member
   const alarmsToWire = (alarms: readonly AlarmMember[]): AlarmResponse => ({ header: headerOf(etcd), alarms: alarms.map(({ memberId, alarm }) => ({ memberID: memberId, alarm })) })
   return {
     status: async (_: object, signal: AbortSignal, peer: Peer): Promise<StatusResponse> => {
       requireUser(etcd, peer)
       member.checkServing(signal)
+      const { membership } = machine
       return {
-        header: headerOf(etcd), version: etcdVersion, leader: identity.memberId, raftIndex: member.appliedIndex, raftAppliedIndex: member.appliedIndex, raftTerm: member.term,
+        header: headerOf(etcd), version: etcdVersion, leader: member.leaderId, raftIndex: member.committedIndex, raftAppliedIndex: member.appliedIndex, raftTerm: member.term, isLearner: member.isLearner,
         // A size of 0 makes etcdctl divide by zero.
-        dbSize: Math.max(4096, machine.store.sizeBytes), dbSizeInUse: Math.max(1, machine.store.sizeInUseBytes), dbSizeQuota: Math.max(0, member.quotaBytes), storageVersion: etcdStorageVersion,
-        errors: machine.alarms.map(({ memberId, alarm }) => `memberID:${memberId} alarm:${alarm} `), downgradeInfo: { enabled: false },
+        dbSize: Math.max(4096, machine.store.sizeBytes), dbSizeInUse: Math.max(1, machine.store.sizeInUseBytes), dbSizeQuota: Math.max(0, member.quotaBytes), storageVersion: storageVersionOf(membership.clusterVersion),
+        errors: [...(member.leaderId === 0n ? [etcdError('noLeader').message] : []), ...machine.alarms.map(({ memberId, alarm }) => `memberID:${memberId} alarm:${alarm} `)],
+        downgradeInfo: { enabled: membership.downgrade.enabled, targetVersion: membership.downgrade.targetVersion },
       }
     },
     alarm: async (request: AlarmRequest, signal: AbortSignal, peer: Peer): Promise<AlarmResponse> => {
@@ -62,39 +66,42 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
         throw toStatus(error)
       }
       const digest = createHash('sha256')
-      for await (const { piece, remainingBytes } of exportSnapshot(etcd)) {
+      using state = await exportState(machine, { index: member.appliedIndex, term: member.term, confState: confStateOf(machine) })
+      let remainingBytes = state.totalBytes
+      for await (const piece of state.pieces) {
         for (let at = 0; at < piece.length; at += snapshotBlobBytes) {
           signal.throwIfAborted()
           const blob = piece.subarray(at, at + snapshotBlobBytes)
           digest.update(blob)
-          yield { header: headerOf(etcd), remainingBytes: remainingBytes + piece.length - Math.min(piece.length, at + snapshotBlobBytes), blob, version: etcdStorageVersion }
+          remainingBytes -= blob.length
+          yield { header: headerOf(etcd), remainingBytes, blob, version: etcdStorageVersion }
         }
       }
       // The checksum comes last; readers know by the size that it is there.
       yield { header: headerOf(etcd), remainingBytes: 0, blob: digest.digest(), version: etcdStorageVersion }
     },
-    moveLeader: async (request: { readonly targetID?: bigint }, _: AbortSignal, peer: Peer): Promise<MoveLeaderResponse> => {
+    moveLeader: async ({ targetID = 0n }: MoveLeaderRequest, signal: AbortSignal, peer: Peer): Promise<MoveLeaderResponse> => {
       requireAdmin(etcd, peer)
-      if (request.targetID !== identity.memberId) throw etcdError('badLeaderTransferee')
-      return { header: headerOf(etcd) }
+      await etcd.admin.moveLeader(targetID, signal)
+      return {}
     },
-    downgrade: async ({ action = 'VALIDATE', version = '' }: DowngradeRequest, _: AbortSignal, peer: Peer): Promise<DowngradeResponse> => {
+    downgrade: async ({ action = 'VALIDATE', version = '' }: DowngradeRequest, signal: AbortSignal, peer: Peer): Promise<DowngradeResponse> => {
       requireAdmin(etcd, peer)
-      const answer: DowngradeResponse = { header: headerOf(etcd), version: etcdClusterVersion.replace(/\.\d+$/, '') }
-      // There is never one to cancel; the original, too, answers as if there had been.
-      if (action === 'CANCEL') return answer
-      checkDowngradeTarget(version)
-      // Our own files have no older form to go back to.
-      if (action === 'ENABLE') throw etcdError('notCapable')
-      return answer
+      return { header: headerOf(etcd), version: await askDowngrade(etcd, action, version, signal) }
     },
   }
 }
 
-/** A downgrade goes back by one minor version. @throws EtcdError */
-function checkDowngradeTarget(version: string): void {
-  const wanted = /^(\d+)\.(\d+)(?:\.\d+.*)?$/.exec(version)
-  if (!wanted) throw etcdError('wrongDowngradeVersionFormat')
-  const [major, minor] = etcdClusterVersion.split('.').map(Number)
-  if (Number(wanted[1]) !== major || Number(wanted[2]) !== (minor ?? 0) - 1) throw etcdError('invalidDowngradeTarget')
+function askDowngrade({ admin }: EtcdInternals, action: NonNullable<DowngradeRequest['action']>, version: string, signal: AbortSignal): Promise<string> {
+  switch (action) {
+    case 'VALIDATE': return admin.validateDowngrade(version, signal)
+    case 'ENABLE': return admin.enableDowngrade(version, signal)
+    case 'CANCEL': return admin.cancelDowngrade(signal)
+    default: return unreachable(action)
+  }
+}
+
+/** What is stored follows the version that the cluster speaks; before it has decided on one, it is ours. */
+export function storageVersionOf(clusterVersion: string | undefined): string {
+  return clusterVersion === undefined || clusterVersion === oldestClusterVersion ? etcdStorageVersion : clusterVersion
 }

@@ -2,17 +2,19 @@
 //
 // A stream whose client reads too slowly holds a bounded number of bytes: its watches pause, and go on from the store's history when it has
 // read. Upstream: etcd/server/etcdserver/api/v3rpc/watch.go
-import { decodeProto3, encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
+import { encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
+import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { etcdError, EtcdError, grpcCodeOf } from '../../../lib/etcd-api/etcd-error.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
-import type { ResponseHeader, WatchCreateRequest, WatchRequest, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
+import type { ResponseHeader, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdEvent } from '../../../lib/etcd-api/operations.ts'
 import type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from '../../../lib/net/grpc/grpc-server.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import { compareBytes } from '../mvcc/range.ts'
 import type { HubWatch } from '../mvcc/watch-hub.ts'
 import { callerOf } from './access.ts'
-import { encodeEvents, encodeWatchHead } from './kv-codecs.ts'
+import { encodeEvents, encodeWatchHead } from './kv-answers.ts'
+import { readWatchRequest, type ReadWatchRequest } from './kv-requests.ts'
 import { headerOf } from './response-header.ts'
 
 /** What may wait for a client, and how much more for each of its watches: going on from history costs more than waiting. */
@@ -65,10 +67,13 @@ class WatchStream implements GrpcStreamSink {
   }
 
   message(bytes: Uint8Array): void {
-    const request = decodeProto3<WatchRequest>(etcdTable, 'WatchRequest', bytes)
-    if (request.createRequest) this.#create(request.createRequest)
-    else if (request.cancelRequest) this.#cancel(request.cancelRequest.watchId ?? 0)
-    else if (request.progressRequest) this.#requestProgress()
+    const request = readWatchRequest(new WireReader(bytes))
+    switch (request?.type) {
+      case 'create': this.#create(request); break
+      case 'cancel': this.#cancel(request.watchId); break
+      case 'progress': this.#requestProgress(); break
+      default:
+    }
   }
 
   end(): void {
@@ -118,22 +123,21 @@ class WatchStream implements GrpcStreamSink {
     }
   }
 
-  #create(request: WatchCreateRequest): void {
-    const key = request.key === undefined || request.key.length === 0 ? Uint8Array.of(0) : request.key
+  #create(request: Extract<ReadWatchRequest, { readonly type: 'create' }>): void {
+    const key = request.key.length === 0 ? Uint8Array.of(0) : request.key
     const rangeEnd = request.rangeEnd !== undefined && request.rangeEnd.length > 0 ? request.rangeEnd : undefined
-    const startRevision = request.startRevision ?? 0
+    const { startRevision } = request
     if (startRevision < 0) { this.#refuse(etcdError('compacted').message); return }
     if (rangeEnd && !(rangeEnd.length === 1 && rangeEnd[0] === 0) && compareBytes(key, rangeEnd) >= 0) { this.#refuse('mvcc: watcher range is empty'); return }
     const denied = this.#denial(key, request.rangeEnd)
     if (denied) { this.#refuse(denied); return }
-    const wished = request.watchId ?? 0
+    const wished = request.watchId
     if (wished !== 0 && this.#watches.has(wished)) { this.#refuse('mvcc: duplicate watch ID provided on the WatchStream'); return }
     while (wished === 0 && this.#watches.has(this.#nextId)) this.#nextId++
     const id = wished === 0 ? this.#nextId++ : wished
-    const fragment = request.fragment === true
-    const filters = request.filters ?? []
+    const { fragment } = request
     const watch = this.#etcd.member.hub.watch({
-      key, ...(rangeEnd ? { rangeEnd } : {}), startRevision, prevKv: request.prevKv === true, progressNotify: request.progressNotify === true, noPut: filters.includes('NOPUT'), noDelete: filters.includes('NODELETE'),
+      key, ...(rangeEnd ? { rangeEnd } : {}), startRevision, prevKv: request.prevKv, progressNotify: request.progressNotify, noPut: request.noPut, noDelete: request.noDelete,
     }, {
       created: (revision) => this.#send({ header: headerOf(this.#etcd, revision), watchId: id, created: true }),
       events: (events, revision) => { if (events.length > 0) this.#events(id, events, revision, fragment); else this.#progress(id, revision) },

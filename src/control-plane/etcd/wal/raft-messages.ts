@@ -1,24 +1,13 @@
 // The Raft messages inside log records, in the one form that is written and accepted: all fields, in order.
 import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import type { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
+import { entryTypes, type ConfState, type Entry, type HardState } from '../raft/messages.ts'
 
-export const entryTypes = { normal: 0, confChange: 1, confChangeV2: 2 } as const
-
-export interface Entry {
-  readonly type: number
-  readonly term: number
-  readonly index: number
-  readonly data: Uint8Array
-}
-
-export interface HardState {
-  readonly term: number
-  readonly vote: bigint
-  readonly commit: number
-}
+export { entryTypes, type Entry, type HardState } from '../raft/messages.ts'
 
 export interface Identity { readonly memberId: bigint; readonly clusterId: bigint }
-export interface SnapshotMark { readonly index: number; readonly term: number }
+/** A place in the log up to which a saved state holds everything, and who were members there (older logs don't say). */
+export interface SnapshotMark { readonly index: number; readonly term: number; readonly confState?: ConfState }
 
 /** Writes an entry whose data `writeData` makes; no data when absent. */
 export function writeEntry(w: WireWriter, type: number, term: number, index: number, data: Uint8Array | undefined): void {
@@ -42,6 +31,15 @@ export function writeIdentity(w: WireWriter, identity: Identity): void {
 export function writeSnapshotMark(w: WireWriter, mark: SnapshotMark): void {
   w.tag(1, 0); w.varint(mark.index)
   w.tag(2, 0); w.varint(mark.term)
+  const { confState } = mark
+  if (confState) { w.tag(3, 2); w.nested((n) => writeConfState(n, confState)) }
+}
+
+export function writeConfState(w: WireWriter, state: ConfState): void {
+  for (const [field, ids] of [[1, state.voters], [2, state.learners], [3, state.votersOutgoing], [4, state.learnersNext]] as const) {
+    for (const id of ids) { w.tag(field, 0); w.bigVarint(id) }
+  }
+  w.tag(5, 0); w.varint(state.autoLeave ? 1 : 0)
 }
 
 const noBytes = new Uint8Array(0)
@@ -70,13 +68,32 @@ export function readIdentity(bytes: Uint8Array): Identity | undefined {
   return strictly(bytes, (r) => ({ memberId: bigField(r, 1), clusterId: bigField(r, 2) }))
 }
 
-/** A conf state, which others write into it, is passed over. */
 export function readSnapshotMark(bytes: Uint8Array): SnapshotMark | undefined {
   return strictly(bytes, (r) => {
     const mark = { index: field(r, 1), term: field(r, 2) }
-    while (!r.done) r.skip(r.tag() % 8)
-    return mark
+    let confState: ConfState | undefined
+    while (!r.done) {
+      const tag = r.tag()
+      if (tag === 3 * 8 + 2) confState = readConfState(r.nested())
+      else r.skip(tag % 8)
+    }
+    return confState ? { ...mark, confState } : mark
   })
+}
+
+export function readConfState(r: WireReader): ConfState {
+  const lists: readonly bigint[][] = [[], [], [], []]
+  let autoLeave = false
+  while (!r.done) {
+    const tag = r.tag()
+    const list = lists[Math.floor(tag / 8) - 1]
+    if (list && tag % 8 === 0) list.push(r.bigVarint())
+    else if (list && tag % 8 === 2) for (const packed = r.nested(); !packed.done;) list.push(packed.bigVarint())
+    else if (tag === 5 * 8) autoLeave = r.varint() === 1
+    else r.skip(tag % 8)
+  }
+  const [voters = [], learners = [], votersOutgoing = [], learnersNext = []] = lists
+  return { voters, learners, votersOutgoing, learnersNext, autoLeave }
 }
 
 const unexpected = new Error('unexpected field')

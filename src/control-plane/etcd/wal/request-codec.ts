@@ -10,6 +10,7 @@ import { deleteRangeFromWire, putFromWire, txnFromWire } from '../../../lib/etcd
 import { authChangeFields } from '../auth/auth-store.ts'
 import type { LoggedRequest } from '../state-machine.ts'
 import { decodeV2Request, encodeV2Request } from '../v2/v2-request.ts'
+import { isOldRequest, readOldRequest } from './old-request.ts'
 
 const compareTargets = { VERSION: 0, CREATE: 1, MOD: 2, VALUE: 3, LEASE: 4 } as const
 const compareResults = { EQUAL: 0, GREATER: 1, LESS: 2, NOT_EQUAL: 3 } as const
@@ -21,10 +22,12 @@ const alarmActions = { ACTIVATE: 1, DEACTIVATE: 2 } as const
 /** etcdserverpb.Request of the second API; 3.7 has no such field any more. */
 const v2Field = 2
 
-/** Appends the request to `w`, by hand: this runs for every write. `id` tells entries apart. */
-export function writeRequest(w: WireWriter, id: number, request: LoggedRequest): void {
+/** Appends the request to `w`, by hand: this runs for every write. `id`, a varint, tells requests apart. */
+export function writeRequest(w: WireWriter, id: Uint8Array, request: LoggedRequest): void {
   const { caller } = request
-  if (caller) { w.tag(100, 2); w.nested((n) => { number(n, 1, id); text(n, 2, caller.username); number(n, 3, caller.authRevision) }) } else number(w, 1, id)
+  w.tag(100, 2)
+  if (caller) w.nested((n) => { n.tag(1, 0); n.raw(id); text(n, 2, caller.username); number(n, 3, caller.authRevision) })
+  else { w.varint(1 + id.length); w.tag(1, 0); w.raw(id) }
   switch (request.type) {
     case 'put': w.tag(4, 2); w.nested((n) => writePut(n, request)); return
     case 'deleteRange': w.tag(5, 2); w.nested((n) => writeDeleteRange(n, request)); return
@@ -34,12 +37,18 @@ export function writeRequest(w: WireWriter, id: number, request: LoggedRequest):
     case 'leaseRevoke': w.tag(9, 2); w.nested((n) => big(n, 1, request.id)); return
     case 'alarm': w.tag(10, 2); w.nested((n) => { number(n, 1, alarmActions[request.action]); big(n, 2, request.memberId); number(n, 3, alarmTypes[request.alarm]) }); return
     // Rare ones, by table.
-    case 'auth': w.raw(encodeProto3(etcdTable, 'InternalRaftRequest', request.change)); return
-    case 'authenticate': w.raw(encodeProto3(etcdTable, 'InternalRaftRequest', { authenticate: { name: request.name, simpleToken: request.simpleToken } })); return
+    case 'auth': w.raw(byTable(request.change)); return
+    case 'authenticate': w.raw(byTable({ authenticate: { name: request.name, simpleToken: request.simpleToken } })); return
     case 'v2': w.tag(v2Field, 2); w.bytes(encodeV2Request(request.request)); return
+    case 'clusterMemberAttrSet': w.raw(byTable({ clusterMemberAttrSet: { memberID: request.memberId, memberAttributes: { name: request.name, clientUrls: request.clientUrls } } })); return
+    case 'clusterVersionSet': w.raw(byTable({ clusterVersionSet: { ver: request.version } })); return
+    case 'downgradeInfoSet': w.raw(byTable({ downgradeInfoSet: { enabled: request.enabled, ver: request.version } })); return
+    case 'leaseCheckpoint': w.raw(byTable({ leaseCheckpoint: { checkpoints: request.checkpoints.map(({ id, remainingTtlSeconds }) => ({ ID: id, remainingTTL: remainingTtlSeconds })) } })); return
     default: unreachable(request)
   }
 }
+
+function byTable(request: InternalRaftRequest): Uint8Array { return encodeProto3(etcdTable, 'InternalRaftRequest', request) }
 
 function text(w: WireWriter, field: number, value: string): void {
   if (value !== '') { w.tag(field, 2); w.string(value) }
@@ -119,8 +128,9 @@ function writeOperation(w: WireWriter, operation: EtcdOperation): void {
   }
 }
 
-/** The request in an entry's data; undefined when it is one that changes nothing here (cluster attributes, version). @throws WireError */
+/** The request in an entry's data; undefined when it is none that changes something here. @throws WireError */
 export function readRequest(data: Uint8Array): LoggedRequest | undefined {
+  if (isOldRequest(data)) return readOldRequest(data)
   const m = decodeProto3<InternalRaftRequest>(etcdTable, 'InternalRaftRequest', data)
   const body = readBody(m, data)
   const { username = '', authRevision = 0 } = m.header ?? {}
@@ -141,6 +151,13 @@ function readBody(m: InternalRaftRequest, data: Uint8Array): LoggedRequest | und
   }
   if (m.authenticate) return { type: 'authenticate', name: m.authenticate.name ?? '', simpleToken: m.authenticate.simpleToken ?? '' }
   for (const field of authChangeFields) if (m[field]) return { type: 'auth', change: { [field]: m[field] } }
+  if (m.clusterMemberAttrSet) {
+    const { memberID = 0n, memberAttributes } = m.clusterMemberAttrSet
+    return { type: 'clusterMemberAttrSet', memberId: memberID, name: memberAttributes?.name ?? '', clientUrls: memberAttributes?.clientUrls ?? [] }
+  }
+  if (m.clusterVersionSet) return { type: 'clusterVersionSet', version: m.clusterVersionSet.ver ?? '' }
+  if (m.downgradeInfoSet) return { type: 'downgradeInfoSet', enabled: m.downgradeInfoSet.enabled ?? false, version: m.downgradeInfoSet.ver ?? '' }
+  if (m.leaseCheckpoint) return { type: 'leaseCheckpoint', checkpoints: (m.leaseCheckpoint.checkpoints ?? []).map(({ ID = 0n, remainingTTL = 0 }) => ({ id: ID, remainingTtlSeconds: remainingTTL })) }
   const v2 = readField(data, v2Field)
   return v2 ? { type: 'v2', request: decodeV2Request(v2) } : undefined
 }

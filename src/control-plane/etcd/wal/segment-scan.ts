@@ -35,7 +35,8 @@ export function* scanSegment(bytes: Buffer, options: ScanOptions): Generator<Wal
     at = record.end
   }
   if (isZero(bytes, at, bytes.length)) return { length: at, torn: false, crc: crc ?? 0 }
-  const isEvidence = (record: WalRecord): boolean => record.type === recordTypes.state && (readHardState(record.data)?.commit ?? 0) > options.lastIndex()
+  // Every write ends with a hard state. One that something follows is of a finished write; so is what its commit index speaks of.
+  const isEvidence = (record: WalRecord, before: WalRecord): boolean => before.type === recordTypes.state || (record.type === recordTypes.state && (readHardState(record.data)?.commit ?? 0) > options.lastIndex())
   if (!options.isLast || judgeDamage(bytes, at, crc ?? 0, isEvidence) === 'corrupt') throw corrupt(options.name, at, 'a record is damaged')
   return { length: at, torn: true, crc: crc ?? 0 }
 }

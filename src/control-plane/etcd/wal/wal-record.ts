@@ -125,9 +125,9 @@ const sectorBytes = 512
  * What is wrong at `at`, where no valid record continues the chain: the tail of a write that was never finished (`torn`), or damage to
  * something that was acknowledged (`corrupt`).
  *
- * @param isEvidence tells whether a record further on proves that the write at `at` had been finished.
+ * @param isEvidence tells whether a record further on, with the one before it, proves that the write at `at` had been finished.
  */
-export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: (record: WalRecord) => boolean): 'torn' | 'corrupt' {
+export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: (record: WalRecord, before: WalRecord) => boolean): 'torn' | 'corrupt' {
   if (at + 8 > bytes.length) return 'torn'
   // One flipped bit in the length hides a record that is still there.
   for (let bit = 0; bit < 64; bit++) {
@@ -142,7 +142,7 @@ export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: 
     const first = parseRecord(bytes, p)
     if (!first) continue
     const second = parseRecord(bytes, first.end)
-    if (second && continuesChain(second, first.crc) && isEvidence(second)) return 'corrupt'
+    if (second && continuesChain(second, first.crc) && isEvidence(second, first)) return 'corrupt'
   }
   const length = bytes.readUInt32LE(at)
   const high = bytes.readUInt32LE(at + 4)

@@ -23,17 +23,17 @@ export async function ensureKubernetesService(server: ServerContext, clusterIp: 
   }, undefined, signal)
 }
 
-/** Makes the endpoints say where this API server listens. A loopback address is of no use to anybody else and isn't published. */
-export async function publishEndpoint(server: ServerContext, { address, port }: ApiServerAddress, signal: AbortSignal): Promise<void> {
-  if (address.startsWith('127.') || address === '::1') return
-  const addressType = address.includes(':') ? 'IPv6' : 'IPv4'
+/** Makes the endpoints say where the API servers listen. */
+export async function publishEndpoints(server: ServerContext, addresses: readonly string[], port: number, signal: AbortSignal): Promise<void> {
+  if (addresses.length === 0) return
+  const addressType = addresses[0]?.includes(':') ? 'IPv6' : 'IPv4'
   await ensure(server, '/endpoints', {
     metadata: { name, namespace, labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } },
-    subsets: [{ addresses: [{ ip: address }], ports: [{ name: 'https', port, protocol: 'TCP' }] }],
+    subsets: [{ addresses: addresses.map((ip) => ({ ip })), ports: [{ name: 'https', port, protocol: 'TCP' }] }],
   }, ['subsets'], signal)
   await ensure(server, 'discovery.k8s.io/endpointslices', {
     metadata: { name, namespace, labels: { 'kubernetes.io/service-name': name } },
-    addressType, endpoints: [{ addresses: [address], conditions: { ready: true } }], ports: [{ name: 'https', port, protocol: 'TCP' }],
+    addressType, endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })), ports: [{ name: 'https', port, protocol: 'TCP' }],
   }, ['endpoints', 'ports'], signal)
 }
 

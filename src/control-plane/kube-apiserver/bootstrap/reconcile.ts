@@ -44,11 +44,13 @@ export async function createBootstrapObjects(server: ServerContext, signal: Abor
     else if (resource.info.group === 'rbac.authorization.k8s.io' && completedRbacObject(found.object, wanted)) incomplete.push({ resource, wanted })
   }
   const batches: Missing[][] = []
-  for (let i = 0; i < missing.length; i += operationsPerTransaction) batches.push(missing.slice(i, i + operationsPerTransaction))
-  const revisions = await Promise.all(batches.map((batch) => createTogether(server, batch, request)))
-  const newest = Math.max(0, ...revisions)
-  const some = missing[0]
-  if (some && newest > 0) await some.resource.store.catchUp(newest, signal)
+  for (const ofOneEtcd of Map.groupBy(missing, ({ resource }) => resource.store.etcd).values()) {
+    for (let i = 0; i < ofOneEtcd.length; i += operationsPerTransaction) batches.push(ofOneEtcd.slice(i, i + operationsPerTransaction))
+  }
+  await Promise.all(batches.map(async (batch) => {
+    const revision = await createTogether(server, batch, request)
+    if (revision > 0) await batch[0]?.resource.store.catchUp(revision, signal)
+  }))
   for (const { resource, wanted } of incomplete) {
     await storeChange(server, resource, wanted.metadata.namespace ?? '', wanted.metadata.name, '', (current) => completedRbacObject(current, wanted) ?? current, request, { createWhenMissing: undefined })
   }
@@ -77,7 +79,8 @@ async function createTogether(server: ServerContext, batch: readonly Missing[], 
     compare.push({ key: etcdKey, target: 'MOD', result: 'EQUAL', number: 0 })
     success.push({ type: 'put', key: etcdKey, value: encodeForStorage(object).value })
   }
-  const result = await server.etcd.txn({ compare, success, failure: [] }, request.signal)
+  const etcd = batch[0]?.resource.store.etcd ?? server.etcd
+  const result = await etcd.txn({ compare, success, failure: [] }, request.signal)
   if (result.succeeded) return result.revision
   // Another API server was faster with some of them.
   for (const { resource, object } of batch) {

@@ -29,6 +29,10 @@ export const gone = (message: string): ApiError => refuse(statuses.newGone(messa
 export const expired = (message: string, continueToken?: string): ApiError => refuse(statuses.newResourceExpired(message, continueToken))
 export const tooManyRequests = (message: string, retryAfterSeconds: number, causes: readonly StatusCause[] = []): ApiError => refuse(statuses.newTooManyRequests(message, retryAfterSeconds, causes))
 export const internalError = (message: string): ApiError => refuse(statuses.newInternalError(message))
+/** The store could not be asked, so nothing has happened: the client may try again. */
+export const serverTimeout = (resource: GroupResource, operation: string, retryAfterSeconds: number): ApiError => refuse(statuses.newServerTimeout(resource, operation, retryAfterSeconds))
+/** The store's own words; without a reason, as the original passes on what it doesn't know. */
+export const storageFailure = (message: string): ApiError => refuse({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 })
 export const serviceUnavailable = (message: string): ApiError => refuse(statuses.newServiceUnavailable(message))
 export const timedOut = (message: string): ApiError => refuse(statuses.newTimeout(message))
 /** A patch that can't be applied to the object as it is. */

@@ -27,7 +27,8 @@ const served: ReadonlySet<string> = new Set([
 ])
 
 export interface BuiltResources {
-  readonly feed: EtcdFeed
+  /** One per etcd; the first is the one that all but a few resources are kept in. */
+  readonly feeds: readonly EtcdFeed[]
   /** In discovery's order, by `group/version/resource`. */
   readonly resources: ReadonlyMap<string, ServedResource>
   /** By `group/resource`. */
@@ -36,6 +37,10 @@ export interface BuiltResources {
 
 export interface BuildOptions {
   readonly etcd: EtcdClient
+  /** Resources with an etcd of their own, by `group/resource`. */
+  readonly etcdOverrides?: ReadonlyMap<string, EtcdClient>
+  /** `/registry` */
+  readonly root: string
   readonly clock: Clock
   readonly logger: Logger
   readonly strategies: StrategyTable
@@ -48,10 +53,14 @@ export function isStored(info: ResourceInfo): boolean {
 
 export function buildResources(options: BuildOptions): BuiltResources {
   const infos = servedResources.filter((info) => served.has(`${info.group}/${info.version}`))
+  const { root } = options
   const targets = new Map<string, FeedTarget>()
+  const targetsByEtcd = new Map<EtcdClient, FeedTarget[]>([[options.etcd, []]])
+  const storageOf = (info: ResourceInfo): ResourceInfo => (info.group === 'events.k8s.io' ? infos.find((i) => i.group === '' && i.resource === 'events') ?? info : info)
+  const etcdOf = (info: ResourceInfo): EtcdClient => options.etcdOverrides?.get(`${storageOf(info).group}/${info.resource}`) ?? options.etcd
   const targetOf = (info: ResourceInfo): FeedTarget => {
-    const storage = info.group === 'events.k8s.io' ? infos.find((i) => i.group === '' && i.resource === 'events') ?? info : info
-    const prefix = storagePrefix(storage.group, storage.resource)
+    const storage = storageOf(info)
+    const prefix = storagePrefix(storage.group, storage.resource, root)
     let target = targets.get(prefix)
     if (target) return target
     const strategy = options.strategies.get(`${storage.group}/${storage.resource}`)
@@ -61,11 +70,16 @@ export function buildResources(options: BuildOptions): BuiltResources {
       selectableFields: (object) => strategy?.selectableFields(object) ?? {},
     }
     targets.set(prefix, target = { prefix, cache: new WatchCache(kind), normalize: (value) => normalize(storage, apiVersion, value) })
+    const etcd = etcdOf(info)
+    const same = targetsByEtcd.get(etcd)
+    if (same) same.push(target)
+    else targetsByEtcd.set(etcd, [target])
     return target
   }
   const kept = infos.filter((info) => options.strategies.has(`${info.group}/${info.resource}`))
   for (const info of kept) if (isStored(info)) targetOf(info)
-  const feed = new EtcdFeed({ etcd: options.etcd, clock: options.clock, logger: options.logger.named('feed'), root: '/registry', targets: [...targets.values()] })
+  const feeds = new Map([...targetsByEtcd].map(([etcd, of]) => [etcd, new EtcdFeed({ etcd, clock: options.clock, logger: options.logger.named('feed'), root, targets: of })]))
+  const feedOf = (info: ResourceInfo): EtcdFeed => feeds.get(etcdOf(info))! // cast: each resource's etcd has its feed; one without targets has the first
   const resources = new Map<string, ServedResource>()
   const stored = new Map<string, ServedResource>()
   for (const info of kept) {
@@ -73,12 +87,12 @@ export function buildResources(options: BuildOptions): BuiltResources {
     const isEvents = info.group === 'events.k8s.io'
     const strategy = isEvents ? options.strategies.get('/events') ?? own : own
     if (!strategy) continue
-    const store = new ResourceStore({ group: info.group, resource: info.resource }, targetOf(info), options.etcd, feed)
+    const store = new ResourceStore({ group: info.group, resource: info.resource }, targetOf(info), etcdOf(info), feedOf(info))
     const entry: ServedResource = { info, apiVersion: apiVersionOf(info.group, info.version), strategy, store, ...(isEvents && { conversion: eventConversion }) }
     resources.set(`${info.group}/${info.version}/${info.resource}`, entry)
     if (!stored.has(`${info.group}/${info.resource}`)) stored.set(`${info.group}/${info.resource}`, entry)
   }
-  return { feed, resources, stored }
+  return { feeds: [...feeds.values()], resources, stored }
 }
 
 /** What another program wrote (protobuf, or JSON in another order), in the layout that is served. */

@@ -103,7 +103,7 @@ export async function storeNew(server: ServerContext, resource: ServedResource, 
         if (store.cache.get(key)) throw alreadyExists(store.resource, name)
         return { dryRun: withoutResourceVersion(object) }
       }
-      const lease = info.resource === 'events' ? await server.eventLease.get(request.signal) : undefined
+      const lease = info.resource === 'events' ? await server.eventLease.get() : undefined
       const stored = await store.create(key, object, request.signal, reservation?.extra, lease)
       reservation?.commit()
       return { stored }

@@ -10,6 +10,17 @@ const maxSeries = 5000
 
 interface Histogram { readonly counts: number[]; sum: number; count: number }
 
+/** Bytes that each etcd's database takes, as it was last asked, by cluster id: `etcd-0`. */
+export type StorageSizes = ReadonlyMap<string, number>
+
+export interface MetricSources {
+  readonly resources: Iterable<ServedResource>
+  readonly limits: MaxInFlight
+  readonly version: { readonly major: string; readonly minor: string; readonly gitVersion: string }
+  readonly countObjects: boolean
+  readonly storageSizes: StorageSizes
+}
+
 export class RequestMetrics {
   readonly #requests = new Map<string, number>()
   readonly #durations = new Map<string, Histogram>()
@@ -34,7 +45,7 @@ export class RequestMetrics {
     for (let i = 0; i < buckets.length; i++) if (seconds <= (buckets[i] ?? 0)) counts[i] = (counts[i] ?? 0) + 1
   }
 
-  print(resources: Iterable<ServedResource>, limits: MaxInFlight, version: { readonly major: string; readonly minor: string; readonly gitVersion: string }): string {
+  print({ resources, limits, version, countObjects, storageSizes }: MetricSources): string {
     const out: string[] = []
     const family = (name: string, type: string, help: string): void => { out.push(`# HELP ${name} [STABLE] ${help}`, `# TYPE ${name} ${type}`) }
     family('apiserver_request_total', 'counter', 'Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.')
@@ -46,12 +57,16 @@ export class RequestMetrics {
     }
     family('apiserver_current_inflight_requests', 'gauge', 'Maximal number of currently used inflight request limit of this apiserver per request kind in last second.')
     out.push(`apiserver_current_inflight_requests{request_kind="mutating"} ${limits.current.mutating}`, `apiserver_current_inflight_requests{request_kind="readOnly"} ${limits.current.readOnly}`)
-    family('apiserver_resource_objects', 'gauge', 'Number of stored objects at the time of last check split by kind.')
-    family('apiserver_storage_objects', 'gauge', 'Number of stored objects at the time of last check split by kind.')
+    if (countObjects) {
+      family('apiserver_resource_objects', 'gauge', 'Number of stored objects at the time of last check split by kind.')
+      family('apiserver_storage_objects', 'gauge', 'Number of stored objects at the time of last check split by kind.')
+    }
     for (const { info, store, conversion } of resources) {
-      if (conversion || !info.verbs.includes('list')) continue
+      if (!countObjects || conversion || !info.verbs.includes('list')) continue
       out.push(`apiserver_resource_objects{group="${info.group}",resource="${info.resource}"} ${store.cache.size}`, `apiserver_storage_objects{resource="${info.group === '' ? info.resource : `${info.resource}.${info.group}`}"} ${store.cache.size}`)
     }
+    if (storageSizes.size > 0) family('apiserver_storage_size_bytes', 'gauge', 'Size of the storage database file physically allocated in bytes.')
+    for (const [id, bytes] of storageSizes) out.push(`apiserver_storage_size_bytes{storage_cluster_id="${id}"} ${bytes}`)
     family('apiserver_longrunning_requests', 'gauge', 'Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component.')
     for (const { info, store, conversion } of resources) if (!conversion && store.cache.watcherCount > 0) out.push(`apiserver_longrunning_requests{component="apiserver",group="${info.group}",resource="${info.resource}",scope="cluster",subresource="",verb="WATCH",version="${info.version}"} ${store.cache.watcherCount}`)
     family('kubernetes_build_info', 'gauge', 'A metric with a constant 1 value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler.')

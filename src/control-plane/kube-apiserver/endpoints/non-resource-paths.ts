@@ -11,11 +11,17 @@ import type { AggregatedDocument, DiscoveryDocuments } from './discovery.ts'
 import { notFoundPage } from './dispatch.ts'
 import { healthAnswer } from './health.ts'
 import type { HealthCheck } from './health.ts'
-import type { RequestMetrics } from './metrics.ts'
+import type { RequestMetrics, StorageSizes } from './metrics.ts'
 import { openApiPaths } from './openapi.ts'
 import type { OpenApiPaths } from './openapi.ts'
 import type { ServerContext } from './server-context.ts'
 import { kubernetesVersion } from './version.ts'
+
+/** What asks each etcd; the second and following ones are those of `--etcd-servers-overrides`. */
+export interface EtcdChecks {
+  readonly health: readonly ((signal: AbortSignal) => Promise<string | undefined>)[]
+  readonly readiness: readonly ((signal: AbortSignal) => Promise<string | undefined>)[]
+}
 
 export interface NonResourceOptions {
   readonly server: ServerContext
@@ -23,12 +29,14 @@ export interface NonResourceOptions {
   readonly limits: MaxInFlight
   readonly metrics: RequestMetrics
   address(): { readonly address: string; readonly port: number }
-  etcdHealthy(): boolean
+  readonly etcdChecks: EtcdChecks
+  readonly storageSizes: StorageSizes
+  readonly countMetric: boolean
+  /** The caches follow etcd. */
+  synced(): boolean
   ready(): boolean
 }
 
-/** etcd has this long to say that it is well. */
-const etcdTimeoutMs = 2000
 const metaTypes = 'io.k8s.apimachinery.pkg.apis.meta.v1'
 const postStartHooks = [
   'start-apiserver-admission-initializer', 'priority-and-fairness-config-consumer', 'storage-object-count-tracker-hook', 'start-system-namespaces-controller', 'start-kubernetes-service-cidr-controller', 'bootstrap-controller',
@@ -60,7 +68,7 @@ export function nonResourcePaths(options: NonResourceOptions): (call: ApiCall) =
     switch (path) {
       case '/': case '/index.html': return jsonPage({ paths: [...paths, ...discovery().groups.flatMap((g) => (g === '' ? [] : [`/apis/${g}`, ...versionsOf(discovery(), g).map((v) => `/apis/${v}`)]))].sort() })
       case '/version': return jsonPage(kubernetesVersion)
-      case '/metrics': return { type: 'bytes', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', bytes: Buffer.from(options.metrics.print(options.server.resources.values(), options.limits, kubernetesVersion)) }
+      case '/metrics': return { type: 'bytes', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', bytes: Buffer.from(options.metrics.print({ resources: [...options.server.resources.values()], limits: options.limits, version: kubernetesVersion, countObjects: options.countMetric, storageSizes: options.storageSizes })) }
       case '/api': {
         if (wantsAggregated(call)) return aggregatedAnswer(discovery().aggregatedCore, call)
         return objectAnswer(200, { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress: serverAddress() }] }, `${metaTypes}.APIVersions`)
@@ -116,23 +124,16 @@ function openIdConfiguration(options: NonResourceOptions): Answer {
 
 function healthChecks(options: NonResourceOptions): (endpoint: 'healthz' | 'livez' | 'readyz') => readonly HealthCheck[] {
   const always = (name: string): HealthCheck => ({ name, check: () => undefined })
-  const { server } = options
-  const etcd = (name: string): HealthCheck => ({
-    name,
-    async check(signal) {
-      if (!options.etcdHealthy()) return 'the watch on etcd is broken'
-      const late = new AbortController()
-      using _timer = server.clock.setTimer(etcdTimeoutMs, () => { late.abort() })
-      try { await server.etcd.range({ key: Buffer.from('/registry/health'), countOnly: true }, AbortSignal.any([signal, late.signal])); return undefined } catch (error) { return error instanceof Error ? error.message : String(error) }
-    },
-  })
+  const { health, readiness } = options.etcdChecks
+  const etcd = health.map((check, i): HealthCheck => ({ name: i === 0 ? 'etcd' : `etcd-override-${i - 1}`, check }))
+  const etcdReadiness = readiness.map((check, i): HealthCheck => ({ name: i === 0 ? 'etcd-readiness' : `etcd-override-readiness-${i - 1}`, check }))
   const hooks = postStartHooks.map((hook): HealthCheck => ({ name: `poststarthook/${hook}`, check: () => (options.ready() ? undefined : 'not finished') }))
-  const common = [always('ping'), always('log'), etcd('etcd')]
+  const common = [always('ping'), always('log'), ...etcd]
   return (endpoint) => {
     switch (endpoint) {
       case 'healthz': return [...common, ...hooks]
       case 'livez': return [...common, ...hooks.map((hook) => always(hook.name))]
-      case 'readyz': return [...common, etcd('etcd-readiness'), { name: 'informer-sync', check: () => (options.ready() ? undefined : 'not synced') }, ...hooks, always('shutdown')]
+      case 'readyz': return [...common, ...etcdReadiness, { name: 'informer-sync', check: () => (options.ready() && options.synced() ? undefined : 'not synced') }, ...hooks, always('shutdown')]
     }
   }
 }

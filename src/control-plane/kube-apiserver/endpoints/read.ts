@@ -10,7 +10,7 @@ import type { StoredObject } from '../storage/stored-object.ts'
 import { asJson } from '../storage/stored-object.ts'
 import { bookmarkObject } from '../storage/watch-cache.ts'
 import type { Answer, ApiCall } from './api-call.ts'
-import { badRequest, expired, notFound } from './api-errors.ts'
+import { badRequest, expired, internalError, notFound } from './api-errors.ts'
 import type { ListOptions } from './list-options.ts'
 import { parseListOptions, parseResourceVersion } from './list-options.ts'
 import type { ServedResource } from './served-resource.ts'
@@ -49,9 +49,12 @@ export async function selectObjects(resource: ServedResource, call: ApiCall, opt
   let exact: number | undefined
   let { limit } = options
   const version = options.resourceVersion
+  // Where the cache can't be brought to etcd's newest revision for certain, etcd itself is read.
+  let source: 'cache' | 'etcd' = 'cache'
+  const newest = async (): Promise<void> => { if (store.canCatchUp) await store.refresh(call.signal); else source = 'etcd' }
   if (options.continueToken) {
-    if (options.continueToken.revision < 0) await store.refresh(call.signal)
-  } else if (version === undefined) await store.refresh(call.signal)
+    if (options.continueToken.revision < 0) await newest()
+  } else if (version === undefined) await newest()
   else if (version === 0) limit = 0
   else if (options.resourceVersionMatch === 'Exact' || (options.resourceVersionMatch === '' && limit > 0)) exact = version
   else await store.catchUp(version, call.signal)
@@ -62,7 +65,7 @@ export async function selectObjects(resource: ServedResource, call: ApiCall, opt
   let pageLimit = limit
   let token = options.continueToken
   for (;;) {
-    const page = await store.list(prefix, pageLimit, token, exact, call.signal)
+    const page = await store.list(prefix, pageLimit, token, exact, call.signal, source)
     let taken = 0
     for (const object of page.objects) {
       taken++
@@ -99,6 +102,8 @@ export async function watchObjects(server: ServerContext, resource: ServedResour
   const version = options.resourceVersion ?? 0
   const initialEvents = options.sendInitialEvents
   if (initialEvents !== undefined) {
+    // In the original's words; clients fall back to a list.
+    if (!store.canCatchUp) return { type: 'failedWatch', resource, status: asJson(internalError('a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled').status) }
     if (options.resourceVersion === undefined) await store.refresh(call.signal)
     else await store.catchUp(version, call.signal)
   }

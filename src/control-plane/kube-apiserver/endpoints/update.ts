@@ -77,7 +77,7 @@ export async function storeChange(
       const object = reservation?.object ?? next
       if (request.dryRun) { dryRunResult = object; return { type: 'keep' } }
       if (goesWithUpdate(resource, object)) return { type: 'delete', last: object, ...withExtra(server.services.releaseOf(resource, old)) }
-      const lease = strategy.info.resource === 'events' ? await server.eventLease.get(request.signal) : undefined
+      const lease = strategy.info.resource === 'events' ? await server.eventLease.get() : undefined
       return { type: 'put', object, ...withExtra(reservation?.extra), ...(lease !== undefined && { lease }) }
     }, request.signal)
     for (const r of reservations.splice(0)) r.commit()

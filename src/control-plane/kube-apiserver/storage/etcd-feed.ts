@@ -3,10 +3,11 @@
 // Rules it keeps: caches change in the order of etcd's revisions, all to the same revision; `revision` says how far they are. When etcd goes away
 // the caches stay as they are and the watch is taken up again where it stopped; only when etcd has compacted that place is everything loaded anew
 // (and every client's watch ended, so that it lists again).
-import type { Clock } from '../../../lib/base/clock.ts'
+import type { Clock, Timer } from '../../../lib/base/clock.ts'
 import { sleep } from '../../../lib/base/clock.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 import type { EtcdClient, EtcdEvent, EtcdKeyValue, EtcdWatch } from '../../../lib/etcd-client/etcd-client.ts'
+import { FeatureSupport } from './feature-support.ts'
 import { prefixEnd } from './storage-keys.ts'
 import { StoredObject, findInsertAt, isCanonical } from './stored-object.ts'
 import type { WatchCache } from './watch-cache.ts'
@@ -31,6 +32,8 @@ interface Waiter { readonly revision: number; readonly resolve: (reached: boolea
 
 const pageLimit = 500
 const retryDelayMs = 500
+/** An answer to a request for progress may not come at all while a watch is behind: it is asked for again. */
+const progressIntervalMs = 100
 
 export class EtcdFeed {
   readonly #options: EtcdFeedOptions
@@ -39,9 +42,12 @@ export class EtcdFeed {
   #watch: EtcdWatch | undefined
   #waiters: Waiter[] = []
   #healthy = false
+  #progressTimer: Timer | undefined
+  readonly #features: FeatureSupport
 
   constructor(options: EtcdFeedOptions) {
     this.#options = options
+    this.#features = new FeatureSupport(options.etcd, options.clock, options.logger)
     for (const target of options.targets) this.#bySegment.set(target.prefix.slice(options.root.length + 1, -1), target)
   }
 
@@ -49,6 +55,8 @@ export class EtcdFeed {
   get revision(): number { return this.#revision }
   /** The watch on etcd stands. */
   get healthy(): boolean { return this.#healthy }
+  /** waitFor can reach any revision of etcd's, also where nothing of ours was written. */
+  get canCatchUp(): boolean { return this.#features.progress }
 
   /** Loads, then follows until `signal`. Resolves when the caches are filled for the first time. */
   async start(signal: AbortSignal): Promise<void> {
@@ -60,6 +68,7 @@ export class EtcdFeed {
         await sleep(this.#options.clock, retryDelayMs, signal)
       }
     }
+    await this.#features.start(signal)
     let first: (() => void) | undefined
     const followed = new Promise<void>((resolve) => { first = resolve })
     this.#run(signal, () => { first?.() }).catch((error: unknown) => { if (!signal.aborted) this.#options.logger.error('The feed from etcd ended', error) })
@@ -69,12 +78,12 @@ export class EtcdFeed {
   /** Resolves with true when the caches are at `revision`, with false after `timeoutMs`. */
   async waitFor(revision: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     if (this.#revision >= revision) return true
-    this.#watch?.requestProgress()
     return new Promise<boolean>((resolve) => {
       const done = (reached: boolean): void => {
         timer[Symbol.dispose]()
         signal.removeEventListener('abort', onAbort)
         this.#waiters = this.#waiters.filter((w) => w !== waiter)
+        if (this.#waiters.length === 0) { this.#progressTimer?.[Symbol.dispose](); this.#progressTimer = undefined }
         resolve(reached)
       }
       const onAbort = (): void => { done(false) }
@@ -82,7 +91,18 @@ export class EtcdFeed {
       const timer = this.#options.clock.setTimer(timeoutMs, () => { done(this.#revision >= revision) })
       signal.addEventListener('abort', onAbort, { once: true })
       this.#waiters.push(waiter)
+      this.#askForProgress()
     })
+  }
+
+  /** Until nobody waits any more. */
+  #askForProgress(): void {
+    if (this.#progressTimer || !this.#features.progress) return
+    this.#watch?.requestProgress()
+    this.#progressTimer = this.#options.clock.setTimer(progressIntervalMs, () => {
+      this.#progressTimer = undefined
+      if (this.#waiters.length > 0) this.#askForProgress()
+    }, { keepAlive: false })
   }
 
   async #run(signal: AbortSignal, onFirst: () => void): Promise<void> {

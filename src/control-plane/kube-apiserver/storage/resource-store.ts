@@ -6,9 +6,9 @@
 import { deepEqual } from '../../../lib/apimachinery/equality.ts'
 import { ApiError } from '../../../lib/client/api-error.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
-import { EtcdError } from '../../../lib/etcd-client/etcd-client.ts'
+import { EtcdError, wasNotSent } from '../../../lib/etcd-client/etcd-client.ts'
 import type { EtcdClient, EtcdCompare, EtcdKeyValue, EtcdOperation } from '../../../lib/etcd-client/etcd-client.ts'
-import { alreadyExists, expired, internalError, modified, notFound, resourceVersionTooLarge, timedOut } from '../endpoints/api-errors.ts'
+import { alreadyExists, expired, internalError, notFound, resourceVersionTooLarge, serverTimeout, storageFailure, timedOut } from '../endpoints/api-errors.ts'
 import type { GroupResource } from '../endpoints/api-errors.ts'
 import { encodeContinueToken } from './continue-token.ts'
 import type { ContinueToken } from './continue-token.ts'
@@ -45,7 +45,6 @@ export interface UpdateResult {
 
 /** Longest wait for the cache to catch up. */
 const cacheWaitMs = 3000
-const maxAttempts = 64
 
 export class ResourceStore {
   readonly resource: GroupResource
@@ -61,7 +60,10 @@ export class ResourceStore {
   }
 
   get cache(): WatchCache { return this.target.cache }
+  get etcd(): EtcdClient { return this.#etcd }
   get feedRevision(): number { return this.#feed.revision }
+  /** Lists that must be up to date may come from the cache, and watches begin with what is there. */
+  get canCatchUp(): boolean { return this.#feed.canCatchUp }
 
   etcdKey(key: string): Uint8Array { return Buffer.from(`${this.target.prefix}${key}`) }
 
@@ -87,25 +89,26 @@ export class ResourceStore {
 
   /** Brings the cache to the newest state and says which revision that is. */
   async refresh(signal: AbortSignal): Promise<number> {
-    const { revision } = await this.#range({ key: healthKey, countOnly: true }, signal)
+    const { revision } = await this.#range({ key: Buffer.from(this.target.prefix), countOnly: true }, signal)
     await this.catchUp(revision, signal)
     return this.#feed.revision
   }
 
-  /** A page of the state at `token.revision`, or as it is now in the cache. `limit` 0: everything. */
-  async list(prefix: string, limit: number, token: ContinueToken | undefined, exactRevision: number | undefined, signal: AbortSignal): Promise<StorePage> {
+  /** A page of the state at `token.revision`, or as it is now in the cache (`from` 'etcd': as it is now in etcd). `limit` 0: everything. */
+  async list(prefix: string, limit: number, token: ContinueToken | undefined, exactRevision: number | undefined, signal: AbortSignal, source: 'cache' | 'etcd' = 'cache'): Promise<StorePage> {
     const at = exactRevision ?? (token && token.revision > 0 ? token.revision : undefined)
     const start = token ? prefix + token.start : prefix
-    if (at !== undefined && at > this.#feed.revision) await this.catchUp(at, signal)
+    if (at !== undefined && at > this.#feed.revision && this.canCatchUp) await this.catchUp(at, signal)
     // Nothing of this resource has changed since: the cache still shows that revision.
-    if (at === undefined || this.cache.changedAt <= at) return this.#pageOf(prefix, this.cache.list(prefix, start, limit === 0 ? Infinity : limit), limit, at ?? this.#feed.revision)
+    if (at === undefined ? source === 'cache' : at <= this.#feed.revision && this.cache.changedAt <= at) return this.#pageOf(prefix, this.cache.list(prefix, start, limit === 0 ? Infinity : limit), limit, at ?? this.#feed.revision)
     const from = `${this.target.prefix}${start}`
     const end = prefixEnd(`${this.target.prefix}${prefix}`)
     let page
     try {
-      page = await this.#etcd.range({ key: Buffer.from(from), rangeEnd: Buffer.from(end), revision: at, ...(limit > 0 && { limit }) }, signal)
+      page = await this.#etcd.range({ key: Buffer.from(from), rangeEnd: Buffer.from(end), ...(at !== undefined && { revision: at }), ...(limit > 0 && { limit }) }, signal)
     } catch (error) {
-      if (error instanceof EtcdError && (error.reason === 'Compacted' || (error.reason === 'OutOfRange' && error.message.includes('compacted')))) {
+      if (error instanceof EtcdError && error.reason === 'OutOfRange') throw resourceVersionTooLarge(at ?? 0, this.#feed.revision)
+      if (error instanceof EtcdError && error.reason === 'Compacted') {
         if (token) {
           throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
             encodeContinueToken({ revision: -1, start: token.start }))
@@ -117,7 +120,8 @@ export class ResourceStore {
     const objects = page.kvs.map((kv) => this.#fromEtcd(Buffer.from(kv.key).toString('latin1').slice(this.target.prefix.length), kv)).filter((o) => o !== undefined)
     const last = objects.at(-1)
     const remaining = Math.max(0, page.count - page.kvs.length)
-    return { objects, revision: at, remaining, ...(page.more && last && { continue: encodeContinueToken({ revision: at, start: `${last.key.slice(prefix.length)}\0` }) }) }
+    const revision = at ?? page.revision
+    return { objects, revision, remaining, ...(page.more && last && { continue: encodeContinueToken({ revision, start: `${last.key.slice(prefix.length)}\0` }) }) }
   }
 
   #pageOf(prefix: string, objects: readonly StoredObject[], limit: number, revision: number): StorePage {
@@ -137,7 +141,7 @@ export class ResourceStore {
       compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: 0 }, ...(extra?.compare ?? [])],
       success: [{ type: 'put', key: etcdKey, value, ...(lease !== undefined && { lease }) }, ...(extra?.success ?? [])],
       failure: [],
-    }, signal)
+    }, signal, 'create')
     if (!succeeded) throw alreadyExists(this.resource, object.metadata.name)
     return this.#written(key, value, insertAt, revision, object)
   }
@@ -151,7 +155,9 @@ export class ResourceStore {
     // Absence in the cache proves nothing.
     let fresh = false
     if (!current) { current = await this.get(key, signal); fresh = true }
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    // Somebody's write succeeds in every round, so this ends, or the request's time does.
+    for (;;) {
+      if (signal.aborted) throw timedOut('request did not complete within the allotted timeout')
       let decision: UpdateOutcome
       try {
         decision = await decide(current)
@@ -184,7 +190,7 @@ export class ResourceStore {
         compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: current?.revision ?? 0 }, ...(extra?.compare ?? [])],
         success: [operation, ...(extra?.success ?? [])],
         failure: [{ type: 'range', key: etcdKey }],
-      }, signal)
+      }, signal, encoded ? 'update' : 'delete')
       if (result.succeeded) {
         if (decision.type === 'put' && encoded) return { object: this.#written(key, encoded.value, encoded.insertAt, result.revision, decision.object), outcome: current ? 'updated' : 'created' }
         if (!current) throw notFound(this.resource, name)
@@ -196,7 +202,6 @@ export class ResourceStore {
       current = kv && this.#fromEtcd(key, kv)
       fresh = true
     }
-    throw modified(this.resource, name)
   }
 
   /** A stored object for what this process has just written. */
@@ -217,18 +222,22 @@ export class ResourceStore {
     try { return await this.#etcd.range(request, signal) } catch (error) { throw this.#storageError(error, 'get') }
   }
 
-  async #txn(request: Parameters<EtcdClient['txn']>[0], signal: AbortSignal): ReturnType<EtcdClient['txn']> {
-    try { return await this.#etcd.txn(request, signal) } catch (error) { throw this.#storageError(error, 'write') }
+  async #txn(request: Parameters<EtcdClient['txn']>[0], signal: AbortSignal, operation: string): ReturnType<EtcdClient['txn']> {
+    try { return await this.#etcd.txn(request, signal) } catch (error) { throw this.#storageError(error, operation) }
   }
+
+  /** What a client is told: to try again where that is safe, else what etcd said, since whether a change was made is not known. */
 
   #storageError(error: unknown, operation: string): unknown {
     if (!(error instanceof EtcdError)) return error
     if (error.reason === 'DeadlineExceeded') return timedOut('request did not complete within the allotted timeout')
-    return internalError(error.message === '' ? `etcd failed to ${operation}` : error.message)
+    if (error.reason === 'Unavailable' && (operation === 'get' || operation === 'list' || wasNotSent(error))) return serverTimeout(this.resource, operation, retryAfterSeconds)
+    return storageFailure(error.message === '' ? `etcd failed to ${operation}` : error.message)
   }
 }
 
-const healthKey = Buffer.from('/registry/health')
+/** When clients that were told to try again should do so. */
+const retryAfterSeconds = 2
 
 /** Nothing would change: the same bytes, or the same values with their keys in another order. */
 function isSame(bytes: Uint8Array, object: ApiObject, current: StoredObject): boolean {

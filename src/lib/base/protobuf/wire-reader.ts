@@ -9,7 +9,7 @@ const textDecoder = new TextDecoder('utf-8')
 
 export class WireReader {
   readonly #bytes: Uint8Array
-  readonly #end: number
+  #end: number
   #position: number
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
@@ -35,6 +35,11 @@ export class WireReader {
 
   /** An unsigned varint as a number; above 2^53 it loses precision, so 64-bit ids go through `bigVarint`. */
   varint(): number {
+    // Most are one byte.
+    if (this.#position < this.#end) {
+      const first = this.#bytes[this.#position]! // cast: in range
+      if (first < 0x80) { this.#position++; return first }
+    }
     let value = 0
     let scale = 1
     for (let i = 0; i < 10; i++) {
@@ -53,6 +58,18 @@ export class WireReader {
     if (value < 2 ** 53) return value
     this.#position = start
     return Number(BigInt.asIntN(64, this.bigVarint()))
+  }
+
+  /** A bool: anything but zero is true. */
+  flag(): boolean {
+    let bits = 0
+    for (let i = 0; i < 10; i++) {
+      const byte = this.#byte()
+      // The tenth byte has one bit left.
+      bits |= i === 9 ? byte & 1 : byte & 0x7f
+      if (byte < 0x80) return bits !== 0
+    }
+    throw new WireError('varint longer than ten bytes')
   }
 
   bigVarint(): bigint {
@@ -106,9 +123,24 @@ export class WireReader {
     return new WireReader(this.#bytes, at, at + length)
   }
 
+  /** Goes into the nested message that comes next, without a reader of its own: `done` at its end. Give the result to `leave`. */
+  enter(): number {
+    const length = this.varint()
+    if (length > this.#end - this.#position) throw new WireError('unexpected EOF')
+    const end = this.#end
+    this.#end = this.#position + length
+    return end
+  }
+
+  /** Back to the message around, behind the nested one. */
+  leave(end: number): void {
+    this.#position = this.#end
+    this.#end = end
+  }
+
   skip(wireType: number): void {
     switch (wireType) {
-      case 0: this.bigVarint(); return
+      case 0: this.flag(); return
       case 1: this.#take(8); return
       case 2: this.#take(this.varint()); return
       case 5: this.#take(4); return

@@ -10,7 +10,7 @@ import { connect as connectSocket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { frameMessage, MessageReader } from './message-frames.ts'
-import { codeName, codeOfHttpStatus, decodeStatusMessage, formatTimeout, GrpcError } from './status.ts'
+import { codeName, codeOfHttpStatus, decodeStatusMessage, formatTimeout, GrpcError, GrpcNotSentError } from './status.ts'
 
 export interface ClientTls {
   readonly ca?: string | Buffer
@@ -28,8 +28,10 @@ export interface GrpcChannelOptions {
   /** Largest message that is accepted, bytes. Default: 64 MiB. */
   readonly maxMessageBytes?: number
   readonly connectTimeoutMs?: number
-  /** Ask the server this often whether it is still there, and give the connection up when it doesn't answer in 10 s. */
+  /** While there are calls, ask the server this often whether it is still there, and give the connection up when it doesn't answer in 10 s. */
   readonly keepAliveMs?: number
+  /** A connection that stood has ended. */
+  readonly onDisconnect?: (error: Error | undefined) => void
   readonly userAgent?: string
 }
 
@@ -67,6 +69,10 @@ export class GrpcChannel implements Disposable {
   readonly #authority: string
   readonly #socketPath: string | undefined
   #session: ClientHttp2Session | undefined
+  /** When `#session` stands. */
+  #ready: Promise<void> | undefined
+  #isReady = false
+  #openCalls = 0
   #connectError: Error | undefined
   #closed = false
 
@@ -80,6 +86,20 @@ export class GrpcChannel implements Disposable {
   }
 
   get target(): string { return this.#options.target }
+
+  /** A connection stands; calls go out at once. */
+  get isReady(): boolean { return this.#isReady && this.#session !== undefined && !this.#session.destroyed && !this.#session.closed }
+
+  /** Connects unless it is connected, and waits until the server has said that it speaks HTTP/2. @throws GrpcError Unavailable */
+  ready(): Promise<void> {
+    if (this.#closed) return Promise.reject(new GrpcError('Canceled', 'grpc: the client connection is closing'))
+    try {
+      this.#connect()
+    } catch (error) {
+      return Promise.reject(new GrpcError('Unavailable', messageOf(error), { cause: error }))
+    }
+    return this.#ready ?? Promise.resolve()
+  }
 
   /** One message there, one back. */
   unary(path: string, request: Uint8Array, options: GrpcCallOptions): Promise<Uint8Array> {
@@ -113,10 +133,12 @@ export class GrpcChannel implements Disposable {
     try {
       const session = this.#connect()
       const stream = session.request(headers, { endStream: false })
+      this.#openCalls++
+      stream.once('close', () => { this.#openCalls-- })
       return new ClientCall(stream, options, observer, this.#clock, this.#options.maxMessageBytes ?? defaultMaxMessageBytes, () => this.#connectError)
     } catch (error) {
       // The session ended between the check and the request.
-      queueMicrotask(() => observer.end(new GrpcError('Unavailable', messageOf(error), { cause: error })))
+      queueMicrotask(() => observer.end(new GrpcNotSentError('Unavailable', messageOf(error), { cause: error })))
       return deadCall
     }
   }
@@ -146,6 +168,21 @@ export class GrpcChannel implements Disposable {
       session.setLocalWindowSize(windowBytes)
       this.#keepAlive(session)
     })
+    let stood = false
+    this.#isReady = false
+    this.#ready = new Promise((resolve, reject) => {
+      session.once('remoteSettings', () => {
+        stood = true
+        if (this.#session === session) this.#isReady = true
+        resolve()
+      })
+      session.once('close', () => {
+        const cause = this.#connectError
+        if (!stood) { reject(new GrpcError('Unavailable', `connection error: desc = "${cause?.message ?? 'the server closed the connection'}"`, { cause })); return }
+        this.#options.onDisconnect?.(cause)
+      })
+    })
+    this.#ready.catch(() => { /* calls are told as well */ })
     session.on('error', (error) => { this.#connectError = error })
     session.on('goaway', () => { if (this.#session === session) this.#session = undefined })
     session.on('close', () => {
@@ -163,6 +200,8 @@ export class GrpcChannel implements Disposable {
     const wait = (): void => { timer = this.#clock.setTimer(keepAliveMs, ask, { keepAlive: false }) }
     const ask = (): void => {
       if (session.destroyed) return
+      // Servers take pings without calls for an attack.
+      if (this.#openCalls === 0) { wait(); return }
       timer = this.#clock.setTimer(pingTimeoutMs, () => session.destroy(new Error('the server does not answer')), { keepAlive: false })
       session.ping(() => { timer[Symbol.dispose](); if (!session.destroyed) wait() })
     }
@@ -205,19 +244,26 @@ class ClientCall implements GrpcClientCall {
     options.signal.addEventListener('abort', this.#onAbort, { once: true })
     if (options.timeoutMs !== undefined) this.#deadline = clock.setTimer(options.timeoutMs, () => this.#stop(new GrpcError('DeadlineExceeded', 'context deadline exceeded')), { keepAlive: false })
     const reader = new MessageReader(maxMessageBytes, (bytes) => { if (!this.#ended) observer.message(bytes) })
+    // Node tells of headers a tick late: when they come in one piece with the data, the data is told first.
+    let early: Buffer[] = []
     stream.on('response', (headers) => {
       this.#httpStatus = Number(headers[':status'] ?? 0)
       if (headers['grpc-status'] !== undefined) this.#trailers = headers
+      const chunks = early
+      early = []
+      for (const chunk of chunks) read(chunk)
     })
     stream.on('trailers', (trailers) => { this.#trailers = trailers })
-    stream.on('data', (chunk: Buffer) => {
+    const read = (chunk: Buffer): void => {
+      if (this.#httpStatus === 0) { early.push(chunk); return }
       if (this.#httpStatus !== 200) return
       try {
         reader.push(chunk)
       } catch (error) {
         this.#stop(error instanceof GrpcError ? error : new GrpcError('Internal', messageOf(error), { cause: error }))
       }
-    })
+    }
+    stream.on('data', read)
     stream.on('error', (error) => { this.#failure ??= failureOf(error, connectError()) })
     stream.on('close', () => this.#end(connectError()))
   }
@@ -247,6 +293,11 @@ class ClientCall implements GrpcClientCall {
 
   #outcome(connectError: Error | undefined): GrpcError | undefined {
     const status = this.#trailers['grpc-status']
+    // Without an id it has never left this machine.
+    if (status === undefined && this.#stream.id === undefined && this.#failure?.code !== 'Canceled' && this.#failure?.code !== 'DeadlineExceeded') {
+      return new GrpcNotSentError('Unavailable', this.#failure?.message ?? `connection error: desc = "${connectError?.message ?? 'not connected'}"`, { cause: connectError ?? this.#failure })
+    }
+    if (status === undefined && this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return new GrpcNotSentError('Unavailable', 'the server refused the stream')
     if (status !== undefined) {
       if (status === '0') return undefined
       return new GrpcError(codeName(Number(status)), decodeStatusMessage(String(this.#trailers['grpc-message'] ?? '')))
@@ -270,7 +321,7 @@ function resetError(code: number | undefined, connectError: Error | undefined): 
   if (connectError) return new GrpcError('Unavailable', `connection error: desc = "${connectError.message}"`, { cause: connectError })
   switch (code) {
     case constants.NGHTTP2_CANCEL: return new GrpcError('Canceled', 'the server cancelled the stream')
-    case constants.NGHTTP2_NO_ERROR: case constants.NGHTTP2_REFUSED_STREAM: case undefined: return new GrpcError('Unavailable', 'the connection ended before the status')
+    case constants.NGHTTP2_NO_ERROR: case undefined: return new GrpcError('Unavailable', 'the connection ended before the status')
     case constants.NGHTTP2_ENHANCE_YOUR_CALM: return new GrpcError('ResourceExhausted', 'the server asks to send less')
     case constants.NGHTTP2_INADEQUATE_SECURITY: return new GrpcError('PermissionDenied', 'inadequate security')
     default: return new GrpcError('Internal', `stream terminated by RST_STREAM with error code ${code}`)

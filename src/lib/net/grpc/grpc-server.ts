@@ -11,19 +11,20 @@
 import { unlinkSync, chmodSync } from 'node:fs'
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createNetServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import type { Duplex } from 'node:stream'
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { errorCodes } from '../http2/frame-format.ts'
 import { encodeHeaders } from '../http2/hpack.ts'
 import { serveHttp2Connection } from '../http2/serve-connection.ts'
 import type { Http2ServerConnection } from '../http2/server-connection.ts'
 import type { Http2ServerStream } from '../http2/server-stream.ts'
-import { commonNameOf, ServerCall, type GrpcHandler } from './server-call.ts'
+import { commonNameOf, ServerCall, type GrpcHandler, type ServerCallOptions } from './server-call.ts'
 import { GrpcError } from './status.ts'
 
-export type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from './server-call.ts'
+export type { CallObserver, DirectCall, GrpcHandler, GrpcServerCall, GrpcStreamSink } from './server-call.ts'
 
-export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string; readonly mode?: number }
+export type ListenAddress = { readonly host: string; readonly port: number; /** Others may listen there too. */ readonly reusePort?: boolean } | { readonly path: string; readonly mode?: number }
 
 export interface ServerTls {
   readonly cert: string | Buffer
@@ -31,6 +32,12 @@ export interface ServerTls {
   /** Authorities for client certificates. */
   readonly ca?: string | Buffer
   readonly requireClientCertificate?: boolean
+  /** Versions and ciphers, when others than Node's. */
+  readonly limits?: Pick<SecureContextOptions, 'minVersion' | 'maxVersion' | 'ciphers'>
+  /** Looks at a client whose certificate is signed as it should be. Gives why it is refused, undefined when it is welcome; never rejects. */
+  readonly checkClient?: (socket: TLSSocket) => Promise<string | undefined>
+  /** Is given a function to call with renewed certificates; ended with the server. */
+  readonly onRenewed?: (use: (context: SecureContextOptions) => void) => Disposable
 }
 
 /** A request that is not gRPC. */
@@ -74,6 +81,8 @@ export interface GrpcServerOptions {
   /** Largest body of a request that is not gRPC, bytes. Default 1 MiB. */
   readonly maxBodyBytes?: number
   readonly onHttp?: (request: PlainRequest) => PlainResponse | Promise<PlainResponse>
+  /** Takes over connections whose client asks for another protocol (WebSocket). Without it such a request is a plain one. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer, clientCommonName: string | undefined) => void
   /** Told how each call ended. */
   readonly onCallEnd?: (path: string, code: string) => void
 }
@@ -93,17 +102,16 @@ const firstByteMs = 10_000
 
 /** Starts to listen on every address; fails when one of them can't be had. */
 export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer> {
-  const handlers = new Map(options.handlers)
-  const openCalls = new Set<ServerCall>()
+  const handlers: ReadonlyMap<string, GrpcHandler> = new Map(options.handlers)
   let closing = false
   const maxMessageBytes = options.maxMessageBytes ?? defaultMaxMessageBytes
   const connections = new Set<Http2ServerConnection>()
   const sockets = new Set<Socket>()
 
-  const onStream = (stream: Http2ServerStream, socket: Socket, connectionSignal: AbortSignal): void => {
+  const onStream = (stream: Http2ServerStream, callOptions: ServerCallOptions): void => {
     const contentType = stream.headers['content-type']
-    if (typeof contentType !== 'string' || !contentType.startsWith('application/grpc')) { answerPlainHttp2(stream, socket, options); return }
-    const call = new ServerCall(stream, { clock: options.clock, maxMessageBytes, open: openCalls, connectionSignal, socket, onEnd: options.onCallEnd })
+    if (typeof contentType !== 'string' || !contentType.startsWith('application/grpc')) { answerPlainHttp2(stream, callOptions.socket, options); return }
+    const call = new ServerCall(stream, callOptions)
     const handler = handlers.get(call.path)
     if (closing) call.fail(stopping)
     else if (handler) call.run(handler)
@@ -115,9 +123,10 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
   }
   const onHttp2 = (socket: Socket, first?: Buffer): void => {
     const abort = new AbortController()
+    const callOptions: ServerCallOptions = { clock: options.clock, maxMessageBytes, connectionSignal: abort.signal, socket, onEnd: options.onCallEnd }
     const connection = serveHttp2Connection(socket, {
       clock: options.clock,
-      onStream: (stream) => onStream(stream, socket, abort.signal),
+      onStream: (stream) => onStream(stream, callOptions),
       onClose: () => { connections.delete(connection); abort.abort(new GrpcError('Canceled', 'context canceled')) },
     })
     connections.add(connection)
@@ -127,6 +136,8 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
   const onHttp1 = (request: IncomingMessage, response: ServerResponse): void => { answerPlainHttp1(request, response, options).catch(() => response.destroy()) }
 
   const http1 = createHttp1Server({ requestTimeout: 30_000, headersTimeout: 10_000 }, onHttp1)
+  const { onUpgrade } = options
+  if (onUpgrade) http1.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => onUpgrade(request, socket, head, commonNameOf(socket)))
   const accept: Accept = { http2: onHttp2, http1: (socket) => { http1.emit('connection', socket) }, clock: options.clock, sockets }
   const listeners = options.listen.map((address) => ({ address, server: options.tls ? createTlsListener(options.tls, accept) : createListener(accept) }))
   let checking: Timer
@@ -140,7 +151,7 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
   const close = async (): Promise<void> => {
     closing = true
     checking[Symbol.dispose]()
-    for (const call of openCalls) call.close(stopping)
+    for (const connection of connections) for (const { consumer } of connection.streams) if (consumer instanceof ServerCall) consumer.close(stopping)
     const closed = listeners.map(({ server }) => new Promise<void>((resolve) => { server.close(() => resolve()) }))
     for (const connection of connections) connection.shutdown()
     // Statuses of ended calls are written in the turns that follow.
@@ -174,15 +185,22 @@ function createListener(accept: Accept): Server {
 }
 
 function createTlsListener(tls: ServerTls, accept: Accept): Server {
-  const { cert, key, ca, requireClientCertificate = false } = tls
-  const server = createTlsServer({
-    cert, key, ...(ca === undefined ? {} : { ca }), requestCert: ca !== undefined, rejectUnauthorized: requireClientCertificate, ALPNProtocols: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', handshakeTimeout: 10_000, noDelay: true,
-  }, (socket) => {
-    track(socket, accept.sockets)
+  const { cert, key, ca, requireClientCertificate = false, checkClient } = tls
+  const take = (socket: TLSSocket): void => {
     if (socket.alpnProtocol === 'h2') accept.http2(socket)
     else if (socket.alpnProtocol === 'http/1.1') accept.http1(socket)
     else sniff(socket, accept)
+  }
+  const server = createTlsServer({
+    cert, key, ...(ca === undefined ? {} : { ca }), requestCert: ca !== undefined, rejectUnauthorized: requireClientCertificate, ALPNProtocols: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', ...tls.limits,
+    handshakeTimeout: 10_000, noDelay: true,
+  }, (socket) => {
+    track(socket, accept.sockets)
+    if (!checkClient) { take(socket); return }
+    void checkClient(socket).then((refusal) => { if (refusal !== undefined) socket.destroy(); else if (!socket.destroyed) take(socket) })
   })
+  const renewing = tls.onRenewed?.((context) => server.setSecureContext(context))
+  server.once('close', () => renewing?.[Symbol.dispose]())
   server.on('tlsClientError', () => {})
   return server
 }
@@ -226,7 +244,7 @@ function listen(server: Server, address: ListenAddress): Promise<ListenAddress> 
       // A socket file that a dead process left would make listening fail.
       try { unlinkSync(address.path) } catch { /* there was none */ }
       server.listen({ path: address.path }, listening)
-    } else server.listen({ host: address.host, port: address.port }, listening)
+    } else server.listen({ host: address.host, port: address.port, ...(address.reusePort ? { reusePort: true } : {}) }, listening)
   })
 }
 

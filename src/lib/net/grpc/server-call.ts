@@ -4,6 +4,9 @@ import type { IncomingHttpHeaders } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../base/clock.ts'
+import { WireReader } from '../../base/protobuf/wire-reader.ts'
+import { ExactWriter, type MessageEncoder } from '../../base/protobuf/exact-writer.ts'
+import { AnswerFrames } from '../http2/answer-frames.ts'
 import { encodeHeaders } from '../http2/hpack.ts'
 import type { Http2ServerStream, StreamConsumer } from '../http2/server-stream.ts'
 import { MessageReader } from './message-frames.ts'
@@ -41,15 +44,41 @@ export interface GrpcStreamSink {
   end(): void
 }
 
+/** A unary call on the fast path: answered by calling `answer` or `fail`, once, now or later; without a promise and without a buffer for the answer. */
+export interface DirectCall {
+  readonly headers: IncomingHttpHeaders
+  readonly clientCommonName: string | undefined
+  readonly connectionSignal: AbortSignal
+  /** Ends with OK and `message`, which is encoded at once to where it leaves from. */
+  answer<T>(encoder: MessageEncoder<T>, message: T): void
+  /** Ends with OK and one message of `size` bytes, made piece by piece as the client takes them. The pieces are copied. */
+  answerInPieces(size: number, pieces: Iterator<Uint8Array>): void
+  fail(error: unknown): void
+}
+
+/** Counts the calls of one method. */
+export interface CallObserver {
+  /** Wants to know when calls began; else they all began at 0. */
+  readonly timed: boolean
+  started(call: DirectCall, requestBytes: number): void
+  /** @param beganMs by the server's clock */
+  answered(answerBytes: number, beganMs: number): void
+  failed(beganMs: number): void
+}
+
 export type GrpcHandler =
-  | { readonly unary: (request: Uint8Array, call: GrpcServerCall) => Uint8Array | Promise<Uint8Array> }
+  | {
+    readonly unary: (request: Uint8Array, call: GrpcServerCall) => Uint8Array | Promise<Uint8Array>
+    /** Does the same as `unary`; used for calls over HTTP/2. */
+    readonly direct?: (request: WireReader, call: DirectCall) => void
+    /** Told of direct calls; others count themselves. */
+    readonly observer?: CallObserver
+  }
   | { readonly stream: (call: GrpcServerCall) => GrpcStreamSink }
 
 export interface ServerCallOptions {
   readonly clock: Clock
   readonly maxMessageBytes: number
-  /** Every call that has not ended; a server that closes fails them. */
-  readonly open: Set<ServerCall>
   readonly connectionSignal: AbortSignal
   readonly socket: Socket
   readonly onEnd: ((path: string, code: string) => void) | undefined
@@ -65,12 +94,22 @@ export function commonNameOf(socket: unknown): string | undefined {
 
 const responseHeaders = encodeHeaders([[':status', '200'], ['content-type', 'application/grpc']])
 const okTrailers = encodeHeaders([['grpc-status', '0'], ['grpc-message', '']])
+const okFrames = new AnswerFrames(responseHeaders, okTrailers)
 const headBytes = 5
+/** What the length in front of a message can say. */
+const largestMessage = 2 ** 32 - 1
+/** Of an answer in pieces: bytes that may wait for the client, and that are made in one turn. */
+const queuedPieces = 256 * 1024
+const turnBytes = 256 * 1024
+const nothing = Buffer.alloc(0)
+/** Writes the answers of direct calls, one at a time. */
+const out = new ExactWriter()
+const nowhere = new Uint8Array(0)
 const noBytes = new Uint8Array(0)
 /** Head of the message that is being sent: written and copied in one go. */
 const messageHead = new Uint8Array(headBytes)
 
-export class ServerCall implements GrpcServerCall, StreamConsumer {
+export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   onDrain: (() => void) | undefined
@@ -83,8 +122,12 @@ export class ServerCall implements GrpcServerCall, StreamConsumer {
   #ended = false
   #handler: GrpcHandler | undefined
   #reader: MessageReader | undefined
+  /** The message of a unary call, from `#requestAt` on. */
   #request: Uint8Array | undefined
+  #requestAt = 0
   #sink: GrpcStreamSink | undefined
+  #observer: CallObserver | undefined
+  #beganMs = 0
 
   constructor(stream: Http2ServerStream, options: ServerCallOptions) {
     this.#options = options
@@ -106,7 +149,6 @@ export class ServerCall implements GrpcServerCall, StreamConsumer {
   get queuedBytes(): number { return this.#stream.queuedBytes }
 
   run(handler: GrpcHandler): void {
-    this.#options.open.add(this)
     this.#handler = handler
     this.#stream.consumer = this
     const timeout = this.headers['grpc-timeout']
@@ -136,7 +178,8 @@ export class ServerCall implements GrpcServerCall, StreamConsumer {
     if (this.#ended) return
     // The usual unary request: its one message in one piece.
     if (!this.#reader && !this.#sink && !this.#request && chunk.length >= headBytes && chunk[0] === 0 && chunk.readUInt32BE(1) === chunk.length - headBytes && chunk.length <= this.#options.maxMessageBytes) {
-      this.#request = chunk.subarray(headBytes)
+      this.#request = chunk
+      this.#requestAt = headBytes
       return
     }
     try {
@@ -167,16 +210,32 @@ export class ServerCall implements GrpcServerCall, StreamConsumer {
     }
     const handler = this.#handler
     if (!this.#request) this.fail(new GrpcError('Internal', 'no message in a unary request'))
-    else if (handler && 'unary' in handler) void this.#answer(handler.unary, this.#request)
+    else if (handler && 'unary' in handler) {
+      if (handler.direct) this.#runDirect(handler.direct, handler.observer, this.#request)
+      else void this.#answer(handler.unary, this.#request.subarray(this.#requestAt))
+    }
+  }
+
+  #runDirect(run: (request: WireReader, call: DirectCall) => void, observer: CallObserver | undefined, request: Uint8Array): void {
+    if (observer) {
+      this.#observer = observer
+      if (observer.timed) this.#beganMs = this.#options.clock.monotonic()
+      observer.started(this, request.length - this.#requestAt)
+    }
+    try {
+      run(new WireReader(request, this.#requestAt), this)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   drain(): void { this.onDrain?.() }
 
   closed(): void {
-    this.#options.open.delete(this)
     this.#deadline?.[Symbol.dispose]()
     if (this.#ended) return
     this.#ended = true
+    this.#observer?.failed(this.#beganMs)
     this.#options.onEnd?.(this.path, 'Canceled')
     this.#cancel(new GrpcError('Canceled', 'context canceled'))
   }
@@ -188,13 +247,49 @@ export class ServerCall implements GrpcServerCall, StreamConsumer {
       this.#ended = true
       this.#deadline?.[Symbol.dispose]()
       this.#options.onEnd?.(this.path, 'OK')
-      this.#stream.sendWhole(responseHeaders, headOf(answer.length), answer, okTrailers)
+      this.#sendWhole(answer)
     } catch (error) {
       this.fail(error)
     }
   }
 
+  #sendWhole(answer: Uint8Array): void {
+    const stream = this.#stream
+    stream.sendHeaders(responseHeaders)
+    stream.sendData(headOf(answer.length), answer)
+    stream.finish(okTrailers)
+  }
+
   // ---- what handlers do ----
+
+  answer<T>(encoder: MessageEncoder<T>, message: T): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#deadline?.[Symbol.dispose]()
+    const size = encoder.size(message)
+    this.#observer?.answered(size, this.#beganMs)
+    this.#options.onEnd?.(this.path, 'OK')
+    const stream = this.#stream
+    const at = stream.reserveWhole(okFrames, headBytes + size)
+    if (at < 0) {
+      out.bytes = Buffer.allocUnsafe(size)
+      out.at = 0
+      encoder.write(message, out)
+      const whole = out.bytes
+      out.bytes = nowhere
+      this.#sendWhole(whole)
+      return
+    }
+    const bytes = stream.connection.outputBytes
+    bytes[at] = 0
+    bytes[at + 1] = size >>> 24
+    bytes[at + 2] = (size >>> 16) & 0xff
+    bytes[at + 3] = (size >>> 8) & 0xff
+    bytes[at + 4] = size & 0xff
+    out.bytes = bytes
+    out.at = at + headBytes
+    encoder.write(message, out)
+  }
 
   send(message: Uint8Array): void { this.sendParts(message, noBytes) }
 
@@ -210,12 +305,38 @@ export class ServerCall implements GrpcServerCall, StreamConsumer {
     this.fail(reason)
   }
 
+  answerInPieces(size: number, pieces: Iterator<Uint8Array>): void {
+    if (this.#ended) return
+    if (size > largestMessage) { this.fail(new GrpcError('ResourceExhausted', `grpc: trying to send message larger than max (${size} vs. ${largestMessage})`)); return }
+    this.#observer?.answered(size, this.#beganMs)
+    // From here on only the client can end it.
+    this.#observer = undefined
+    const stream = this.#stream
+    let head = Buffer.from(headOf(size))
+    const pump = (): void => {
+      this.onDrain = undefined
+      if (this.#ended) return
+      for (let bytes = 0; bytes < turnBytes;) {
+        if (stream.queuedBytes > queuedPieces) { this.onDrain = pump; return }
+        const { value, done } = pieces.next()
+        if (done) { this.#finish(undefined); return }
+        if (!stream.headersSent) stream.sendHeaders(responseHeaders)
+        stream.sendData(head, value)
+        head = nothing
+        bytes += value.length
+      }
+      setImmediate(pump)
+    }
+    pump()
+  }
+
   fail(error: unknown): void { this.#finish(statusOfError(error)) }
 
   #finish(status: GrpcStatus | undefined): void {
     if (this.#ended) return
     this.#ended = true
     this.#deadline?.[Symbol.dispose]()
+    this.#observer?.failed(this.#beganMs)
     this.#options.onEnd?.(this.path, status?.code ?? 'OK')
     const stream = this.#stream
     if (stream.isClosed) return

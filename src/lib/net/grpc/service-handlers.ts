@@ -26,7 +26,7 @@ export function serviceHandlers(service: GrpcService, implementation: object): [
 
 function decodeRequest(service: GrpcService, method: GrpcMethod, bytes: Uint8Array): object {
   try {
-    return service.codecs?.[method.request]?.decode?.(bytes) ?? decodeProto3<object>(service.table, method.request, bytes)
+    return decodeProto3<object>(service.table, method.request, bytes)
   } catch (error) {
     if (error instanceof WireError) throw new GrpcError('Internal', `grpc: error unmarshalling request: ${error.message}`, { cause: error })
     throw error
@@ -36,9 +36,8 @@ function decodeRequest(service: GrpcService, method: GrpcMethod, bytes: Uint8Arr
 function unaryHandler(service: GrpcService, method: GrpcMethod, run: Method): GrpcHandler {
   return {
     unary: async (bytes, call) => {
-      const signal = (service.sharesSignal ? call.connectionSignal : undefined) ?? call.signal
-      const answer = await run(decodeRequest(service, method, bytes), signal, call) as object // cast: implementations answer with messages
-      return service.codecs?.[method.response]?.encode?.(answer) ?? encodeProto3(service.table, method.response, answer)
+      const answer = await run(decodeRequest(service, method, bytes), call.signal, call) as object // cast: implementations answer with messages
+      return encodeProto3(service.table, method.response, answer)
     },
   }
 }
@@ -90,7 +89,8 @@ async function pump(service: GrpcService, method: GrpcMethod, run: Method, argum
   }
 }
 
-function drained(call: GrpcServerCall): Promise<void> {
+/** Resolves when what waited for the client has been sent; rejects when the call is over. */
+export function drained(call: GrpcServerCall): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => { call.onDrain = undefined; reject(call.signal.reason) }
     call.signal.addEventListener('abort', onAbort, { once: true })

@@ -9,21 +9,11 @@ export interface GrpcMethod {
   readonly responseStream?: boolean
 }
 
-/** A faster codec of one message than the table. `encode` gives bytes that nobody writes to afterwards. */
-export interface MessageCodec {
-  decode?(bytes: Uint8Array): object
-  encode?(message: object): Uint8Array
-}
-
 export interface GrpcService {
   /** Such as `runtime.v1.RuntimeService`. */
   readonly name: string
   readonly methods: { readonly [method: string]: GrpcMethod }
   readonly table: Proto3Table
-  /** By message name, at the server: used instead of the table. */
-  readonly codecs?: { readonly [message: string]: MessageCodec }
-  /** Methods of the server get a signal that their connection shares, which is much cheaper than one for each call: it is aborted when the connection breaks. */
-  readonly sharesSignal?: true
 }
 
 /** The name that a method has in TypeScript: `ListPodSandbox` is `listPodSandbox`. */

@@ -24,6 +24,9 @@ export class GrpcError extends Error {
   }
 }
 
+/** The server has not seen the call: it may be made again, whatever it does. */
+export class GrpcNotSentError extends GrpcError {}
+
 export interface GrpcStatus { readonly code: GrpcCode; readonly message: string }
 
 /** The status that an error of an implementation becomes: its `code` or `reason` when that names a gRPC code, else Unknown with its text. */

@@ -5,13 +5,16 @@
 // us hold or do is bounded (streams, header bytes, resets, pings, settings, bytes that wait); a blocked stream waits as bytes in its queue and
 // as one entry of a set, and window updates touch only streams that can go on.
 import type { Clock } from '../../base/clock.ts'
-import { connectionWindowBytes, continuationLimit, handshakeTimeoutMs, limits, memoLimit, pingTimeoutMs, rememberedResets, streamWindowBytes, tooLargeHeaders, unpad, violation } from './connection-limits.ts'
+import type { AnswerFrames } from './answer-frames.ts'
+import { ByteQueue } from './byte-queue.ts'
+import { connectionWindowBytes, continuationLimit, handshakeTimeoutMs, limits, pingTimeoutMs, rememberedResets, streamWindowBytes, tooLargeHeaders, unpad, violation } from './connection-limits.ts'
 import { defaultFrameBytes, defaultWindowBytes, errorCodes, flags, FrameReader, frameHeadBytes, frameTypes, Http2Error, largestWindowBytes, settingIds, settingsPayload, writeFrameHead, type FrameSink } from './frame-format.ts'
 import { fillParts, FrameWriter } from './frame-writer.ts'
+import { HeaderMemo } from './header-memo.ts'
 import { HpackDecoder, HpackError } from './hpack.ts'
 import { OutputStage, type OutputSocket } from './output-stage.ts'
 import { RateLimit } from './rate-limit.ts'
-import { areTrailers, requestHeaders, type RequestHeaders } from './request-headers.ts'
+import { areTrailers, requestHeaders } from './request-headers.ts'
 import { Http2ServerStream } from './server-stream.ts'
 
 export interface Http2ConnectionOptions {
@@ -44,8 +47,7 @@ export class Http2ServerConnection implements FrameSink {
   /** Streams that this side reset: what the peer sent before it knew is passed over. */
   readonly #reset = new Set<number>()
   /** Requests by the bytes of their header block, while the table stays as it is. */
-  readonly #memo = new Map<string, RequestHeaders>()
-  #memoGeneration = 0
+  readonly #memo = new HeaderMemo()
   readonly #maxConcurrentStreams: number
   readonly #maxHeaderListBytes: number
   readonly #resets: RateLimit
@@ -86,7 +88,9 @@ export class Http2ServerConnection implements FrameSink {
     this.#out.windowUpdate(0, connectionWindowBytes - defaultWindowBytes)
   }
 
+  /** Those that are open now; they may be closed meanwhile. */
   get openStreams(): number { return this.#streams.size }
+  get streams(): Iterable<Http2ServerStream> { return this.#streams.values() }
   get isClosed(): boolean { return this.#isClosed }
 
   // ---- what comes in ----
@@ -198,17 +202,16 @@ export class Http2ServerConnection implements FrameSink {
 
   #onBlock(id: number, endStream: boolean, bytes: Buffer, start: number, end: number): void {
     const isNew = id > this.#lastStream
-    const key = isNew && end - start <= memoLimit ? bytes.toString('latin1', start, end) : undefined
-    let headers = key === undefined ? undefined : this.#memo.get(key)
+    let headers = isNew ? this.#memo.get(bytes, start, end) : undefined
     if (!headers) {
       const before = this.#hpack.generation
       const { fields, tooLarge } = this.#hpack.decode(bytes, start, end)
       const after = this.#hpack.generation
-      if (after !== this.#memoGeneration) { this.#memo.clear(); this.#memoGeneration = after }
+      if (after !== before) this.#memo.clear()
       if (!isNew) { this.#onTrailers(id, endStream, !tooLarge && areTrailers(fields)); return }
       if (tooLarge) { this.#refuseLargeHeaders(id, endStream); return }
       headers = requestHeaders(fields)
-      if (headers && key !== undefined && before === after && this.#memo.size < memoLimit) this.#memo.set(key, headers)
+      if (headers && before === after) this.#memo.set(bytes, start, end, headers)
     }
     this.#lastStream = id
     if (!headers) { this.#refuse(id, errorCodes.protocolError); return }
@@ -306,7 +309,7 @@ export class Http2ServerConnection implements FrameSink {
         for (const stream of this.#streams.values()) {
           stream.sendWindow += change
           if (stream.sendWindow > largestWindowBytes) throw new Http2Error(errorCodes.flowControlError, 'window too large')
-          if (stream.pending.length > 0) this.#waiting.add(stream)
+          if (stream.queuedBytes > 0) this.#waiting.add(stream)
         }
         return
       }
@@ -328,26 +331,34 @@ export class Http2ServerConnection implements FrameSink {
 
   sendData(stream: Http2ServerStream, head: Uint8Array, body: Uint8Array, tail: Uint8Array = empty): void {
     const size = head.length + body.length + tail.length
-    if (stream.pending.length === 0 && size <= stream.sendWindow && size <= this.#sendWindow && !this.#stage.isBlocked) {
+    if (stream.queuedBytes === 0 && size <= stream.sendWindow && size <= this.#sendWindow && !this.#stage.isBlocked) {
       stream.sendWindow -= size
       this.#sendWindow -= size
       this.#out.data(stream.id, head, body, tail)
       return
     }
-    const room = stream.pending.reserve(size)
+    const room = (stream.pending ??= new ByteQueue()).reserve(size)
     fillParts(room, 0, head, body, tail)
     this.#pump(stream, false)
   }
 
-  sendWhole(stream: Http2ServerStream, headers: Buffer, head: Uint8Array, body: Uint8Array, trailers: Buffer): void {
-    this.sendHeaders(stream, headers, false)
-    this.sendData(stream, head, body)
-    this.finish(stream, trailers)
+  /** Where `reserveWhole` gives room. */
+  get outputBytes(): Buffer { return this.#stage.bytes }
+
+  reserveWhole(stream: Http2ServerStream, frames: AnswerFrames, size: number): number {
+    if (!stream.remoteEnded || size > stream.sendWindow || size > this.#sendWindow || size > this.#out.maxFrameBytes || this.#out.mustResizeTable || this.#stage.isBlocked) return -1
+    this.#sendWindow -= size
+    const at = this.#stage.take(frames.extraBytes + size)
+    const start = frames.write(this.#stage.bytes, at, stream.id, size)
+    stream.headersSent = true
+    stream.localEnded = true
+    this.#close(stream)
+    return start
   }
 
   finish(stream: Http2ServerStream, trailers: Buffer): void {
     stream.trailers = trailers
-    if (stream.pending.length === 0) this.#finishNow(stream)
+    if (stream.queuedBytes === 0) this.#finishNow(stream)
   }
 
   #finishNow(stream: Http2ServerStream): void {
@@ -365,10 +376,9 @@ export class Http2ServerConnection implements FrameSink {
     else this.resetStream(stream.id, errorCodes.noError)
   }
 
-  /** Sends what the windows and the socket allow. */
   #pump(stream: Http2ServerStream, tells = true): void {
     const { pending } = stream
-    if (pending.length === 0) return
+    if (pending === undefined || pending.length === 0) return
     while (pending.length > 0) {
       if (this.#sendWindow <= 0 || this.#stage.isBlocked) { this.#waiting.add(stream); return }
       if (stream.sendWindow <= 0) return
@@ -434,7 +444,7 @@ export class Http2ServerConnection implements FrameSink {
     stream.isClosed = true
     this.#streams.delete(stream.id)
     this.#waiting.delete(stream)
-    stream.pending.clear()
+    stream.pending?.clear()
     const unread = stream.dropInbox()
     if (unread > 0) this.#release(unread)
     stream.consumer?.closed()

@@ -1,5 +1,6 @@
 // One request and its response on an HTTP/2 connection, as the server's handlers see it.
-import { ByteQueue } from './byte-queue.ts'
+import type { ByteQueue } from './byte-queue.ts'
+import type { AnswerFrames } from './answer-frames.ts'
 import type { RequestHeaders } from './request-headers.ts'
 import type { Http2ServerConnection } from './server-connection.ts'
 
@@ -27,7 +28,8 @@ export class Http2ServerStream {
   consumedBytes = 0
   receivedBytes = 0
   readonly expectedBytes: number | undefined
-  readonly pending = new ByteQueue()
+  /** Made when something has to wait. */
+  pending: ByteQueue | undefined
   /** Header block that ends the stream when what is pending has been sent; an empty one ends it with an empty DATA frame. */
   trailers: Buffer | undefined
   headersSent = false
@@ -35,7 +37,7 @@ export class Http2ServerStream {
   localEnded = false
   isClosed = false
   #isPaused = false
-  #inbox: Buffer[] = []
+  #inbox: Buffer[] | undefined
   #endWaits = false
 
   constructor(connection: Http2ServerConnection, id: number, headers: RequestHeaders, sendWindow: number, receiveWindow: number) {
@@ -49,14 +51,17 @@ export class Http2ServerStream {
   }
 
   /** Bytes that wait for the peer. */
-  get queuedBytes(): number { return this.pending.length }
+  get queuedBytes(): number { return this.pending === undefined ? 0 : this.pending.length }
 
   /** Sends a header block (once, before data). */
   sendHeaders(block: Buffer, endStream = false): void { if (!this.isClosed && !this.localEnded) this.connection.sendHeaders(this, block, endStream) }
   /** Sends `head` and `body` behind each other as data. Both are copied. */
   sendData(head: Uint8Array, body: Uint8Array, tail?: Uint8Array): void { if (!this.isClosed && !this.localEnded && !this.trailers) this.connection.sendData(this, head, body, tail) }
-  /** Headers, data and trailers of a short answer. */
-  sendWhole(headers: Buffer, head: Uint8Array, body: Uint8Array, trailers: Buffer): void { if (!this.isClosed && !this.localEnded) this.connection.sendWhole(this, headers, head, body, trailers) }
+  /**
+   * Room for the whole of a short answer, whose headers and trailers are written now and whose `size` bytes of data the caller writes at once:
+   * into the connection's `outputBytes` from the offset that is returned. -1 when it can't be sent in one piece now.
+   */
+  reserveWhole(frames: AnswerFrames, size: number): number { return this.isClosed || this.localEnded || this.headersSent ? -1 : this.connection.reserveWhole(this, frames, size) }
   /** Ends the stream, with trailers when the block is not empty. */
   finish(trailers: Buffer): void { if (!this.isClosed && !this.localEnded && !this.trailers) this.connection.finish(this, trailers) }
   reset(code: number): void { if (!this.isClosed) this.connection.resetStream(this.id, code) }
@@ -66,13 +71,14 @@ export class Http2ServerStream {
   resume(): void {
     if (!this.#isPaused) return
     this.#isPaused = false
-    while (!this.#isPaused && this.#inbox.length > 0 && !this.isClosed) this.#give(this.#inbox.shift()!) // cast: not empty
-    if (this.#endWaits && !this.#isPaused && this.#inbox.length === 0 && !this.isClosed) { this.#endWaits = false; this.consumer?.requestEnded() }
+    const inbox = this.#inbox ?? []
+    while (!this.#isPaused && inbox.length > 0 && !this.isClosed) this.#give(inbox.shift()!) // cast: not empty
+    if (this.#endWaits && !this.#isPaused && inbox.length === 0 && !this.isClosed) { this.#endWaits = false; this.consumer?.requestEnded() }
   }
 
   /** For the connection: a piece of the body has come. */
   take(chunk: Buffer): void {
-    if (this.#isPaused || this.#inbox.length > 0) this.#inbox.push(chunk)
+    if (this.#isPaused || this.#hasUnread) (this.#inbox ??= []).push(chunk)
     else this.#give(chunk)
   }
 
@@ -83,15 +89,18 @@ export class Http2ServerStream {
 
   /** For the connection: the body is complete. */
   takeEnd(): void {
-    if (this.#isPaused || this.#inbox.length > 0) this.#endWaits = true
+    if (this.#isPaused || this.#hasUnread) this.#endWaits = true
     else this.consumer?.requestEnded()
   }
 
+  get #hasUnread(): boolean { return this.#inbox !== undefined && this.#inbox.length > 0 }
+
   /** For the connection: what nobody has read, whose window is to be given back. */
   dropInbox(): number {
+    if (this.#inbox === undefined) return 0
     let bytes = 0
     for (const chunk of this.#inbox) bytes += chunk.length
-    this.#inbox = []
+    this.#inbox = undefined
     return bytes
   }
 }
