@@ -2,10 +2,21 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { hasOriginals, openPair, same, samePost } from './etcd-pair.ts'
+import { Agent, request as httpsRequest } from 'node:https'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { realClock } from '../../src/lib/async/real-clock.ts'
+import { realRandom } from '../../src/lib/async/real-random.ts'
+import { sleep } from '../../src/lib/base/clock.ts'
+import { silentLogger } from '../../src/lib/component-base/log.ts'
+import { createAuthority, issueCertificate } from '../../src/lib/net/pki/certificates.ts'
+import { openEtcd } from '../../src/control-plane/etcd/embedded.ts'
+import { serveEtcd } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
+import { runOriginal, runOurs, type CtlOutcome } from './etcdctl-runs.ts'
+import { freePort, hasOriginals, openPair, originalEtcd, originalEtcdctl, same, samePost } from './etcd-pair.ts'
 
 const skip = hasOriginals ? false : 'the originals are not built: run test/interop/build-originals.sh'
 
@@ -49,7 +60,7 @@ test('users, roles and permissions as the original has them', { skip }, async ()
   const alice = '--user alice:alicepw'
   for (const line of [
     'get /a/x', 'get --prefix /a/', 'get b', 'get b d', 'get a d', 'get c', 'get d', 'get --from-key w', 'put w 1', 'put /a/x 1', 'del /a/x', 'get', 'user get alice', 'user get root', 'user list', 'role get reader', 'role get writer', 'role list',
-    'member list', 'alarm list', 'alarm disarm', 'defrag', 'compaction 1', 'lease list', 'lease grant 60 -w json', 'watch --rev=1 zzz', 'auth disable', 'move-leader 1234', 'endpoint hashkv', 'snapshot save /dev/null',
+    'member list', 'alarm list', 'alarm disarm', 'defrag', 'compaction 1', 'lease list', 'lease grant 60 -w json', 'watch --rev=1 zzz', 'auth disable', 'move-leader 1234', 'endpoint hashkv', 'snapshot save /tmp/k8ts-etcd-auth.snapshot',
   ]) {
     if (line.startsWith('lease grant')) continue // its lease has a random number
     await ctl(`${alice} ${line}`)
@@ -127,4 +138,71 @@ test('tokens over the gateway, and JWT', { skip }, async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+})
+
+interface Certificates { readonly ca: string; readonly server: readonly [cert: string, key: string]; readonly clients: { readonly [name: string]: readonly [cert: string, key: string] } }
+
+function makeCertificates(folder: string, names: readonly string[]): Certificates {
+  const now = Date.now()
+  const validity = { notBeforeMs: now - 60_000, notAfterMs: now + 3_600_000 }
+  const authority = createAuthority('etcd-ca', validity, realRandom)
+  const file = (name: string, text: string): string => { const path = join(folder, name); writeFileSync(path, text, { mode: 0o600 }); return path }
+  const issue = (name: string, usages: readonly ('server' | 'client')[], hosts: readonly string[] = []): readonly [string, string] => {
+    const { certificatePem, keyPem } = issueCertificate(authority, 'etcd-ca', { subject: { commonName: name }, names: [...hosts], usages: [...usages], random: realRandom, ...validity })
+    return [file(`${name}.crt`, certificatePem), file(`${name}.key`, keyPem)]
+  }
+  return { ca: file('ca.crt', authority.certificatePem), server: issue('etcd', ['server', 'client'], ['127.0.0.1', 'localhost']), clients: Object.fromEntries(names.map((name) => [name, issue(name, ['client'])])) }
+}
+
+test("the name in a client's certificate is the user: both clients, both servers", { skip }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'k8ts-cn-'))
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }))
+  const { ca, server: [cert, key], clients } = makeCertificates(folder, ['root', 'alice', 'stranger'])
+  const [theirPort, peerPort, ourPort] = [await freePort(), await freePort(), await freePort()]
+  const theirs = `https://127.0.0.1:${theirPort}`
+  const peer = `http://127.0.0.1:${peerPort}`
+  const child = spawn(originalEtcd, ['--data-dir', join(folder, 'data'), '--listen-client-urls', theirs, '--advertise-client-urls', theirs, '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `default=${peer}`,
+    '--cert-file', cert, '--key-file', key, '--trusted-ca-file', ca, '--client-cert-auth', '--bcrypt-cost', '4', '--unsafe-no-fsync', '--log-level', 'error'], { stdio: 'ignore' })
+  stack.defer(async () => { const ended = once(child, 'exit'); child.kill('SIGKILL'); await ended })
+  const etcd = stack.use(await openEtcd({ disk: 'memory', clock: realClock, random: realRandom, logger: silentLogger, bcryptCost: 4, clientCertAuth: true }))
+  stack.use(await serveEtcd(etcd, { clock: realClock, listen: [{ host: '127.0.0.1', port: ourPort }], tls: { cert: readFileSync(cert), key: readFileSync(key), ca: readFileSync(ca), requireClientCertificate: true } }))
+  const servers = [theirs, `https://127.0.0.1:${ourPort}`]
+  const as = (name: string, url: string): string[] => ['--endpoints', url, '--cacert', ca, '--cert', clients[name]?.[0] ?? '', '--key', clients[name]?.[1] ?? '', '--command-timeout', '10s']
+  for (let i = 0; i < 100; i++) {
+    if ((await runOriginal(originalEtcdctl, { args: [...as('root', theirs), 'endpoint', 'health'] })).code === 0) break
+    await sleep(realClock, 100, new AbortController().signal)
+  }
+  const steps: readonly (readonly [user: string, line: string])[] = [
+    ['root', 'user add root:pw'], ['root', 'user add alice --no-password'], ['root', 'role add r'], ['root', 'role grant-permission r readwrite a'], ['root', 'user grant-role alice r'], ['root', 'user grant-role root root'], ['root', 'auth enable'],
+    ['root', 'put b 1'], ['alice', 'put a 1'], ['alice', 'get a'], ['alice', 'get b'], ['alice', 'put b 2'], ['alice', 'user list'], ['alice', 'user get alice'], ['alice', 'member list'], ['stranger', 'get a'], ['stranger', 'put a 2'], ['alice', '--user root:pw get b'],
+    ['alice', '--user alice:pw get a'], ['root', '--user root:bad get b'], ['alice', 'lease list'], ['alice', 'auth disable'], ['alice', 'watch b'], ['root', 'auth status'],
+  ]
+  const comparable = ({ code, out, err }: CtlOutcome): CtlOutcome => ({ code, out: out.replace(/[0-9a-f]{14,16}.*/g, 'MEMBER'), err: err.replace(/^\{"level".*\n/gm, '') })
+  const run = (program: 'original' | 'ours', user: string, line: string, url: string): Promise<CtlOutcome> => {
+    const asked = { args: [...as(user, url), ...line.split(' ')] }
+    return program === 'ours' ? runOurs(asked) : runOriginal(originalEtcdctl, asked)
+  }
+  for (const [user, line] of steps) {
+    const [a, b] = await Promise.all(servers.map((url) => run('original', user, line, url)))
+    assert.ok(a && b)
+    assert.deepEqual(comparable(b), comparable(a), `${user}: etcdctl ${line}`)
+    // What changes nothing is asked with our client too.
+    if (/ (?:add|grant|enable|put)|^put/.test(line)) continue
+    for (const url of servers) assert.deepEqual(comparable(await run('ours', user, line, url)), comparable(a), `${user}: our etcdctl ${line} at ${url}`)
+  }
+  // The gateway would pass over the name, so it refuses.
+  const [theirAnswer, ourAnswer] = await Promise.all(servers.map((url) => new Promise<string>((done, failed) => {
+    const [clientCert, clientKey] = clients['alice'] ?? ['', '']
+    const agent = new Agent({ ca: readFileSync(ca), cert: readFileSync(clientCert), key: readFileSync(clientKey) })
+    const asking = httpsRequest(`${url}/v3/kv/range`, { method: 'POST', agent }, (response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => { text += chunk.toString() })
+      response.on('end', () => { agent.destroy(); done(`${response.statusCode} ${text}`) })
+    })
+    asking.on('error', failed)
+    asking.end('{"key":"YQ=="}')
+  })))
+  assert.equal(ourAnswer, theirAnswer)
+  assert.match(ourAnswer ?? '', /^400 CommonName/)
 })

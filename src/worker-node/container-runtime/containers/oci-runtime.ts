@@ -51,13 +51,18 @@ export class OciRuntime {
     await runSuccessfully(this.path, [...this.globalArgs, 'update', '--resources', file, id], { signal })
   }
 
+  /** crun hands a terminal over and still waits for its process; runc does so only when it does not wait. */
+  get handsTerminalsOver(): boolean { return this.name === 'crun' }
+
   /**
    * Runs another process in a running container; the child's exit code is the process's.
-   * @param consoleSocket where the master of the process's terminal is sent to, when the process file asks for one
+   * @param options.consoleSocket where the master of the process's terminal is sent to, when the process file asks for one
+   * @param options.ownTerminal the runtime's own streams are a terminal, from and to which it copies: a controlling one, so that it is told of nothing but our resizes
    */
-  exec(id: string, options: { readonly processFile: string; readonly pidFile: string; readonly stdio: StdioOptions; readonly consoleSocket?: string }): ChildProcess {
+  exec(id: string, options: { readonly processFile: string; readonly pidFile: string; readonly stdio: StdioOptions; readonly consoleSocket?: string; readonly ownTerminal?: boolean }): ChildProcess {
     const terminal = options.consoleSocket === undefined ? [] : ['--console-socket', options.consoleSocket]
-    return spawn(this.path, [...this.globalArgs, 'exec', '--process', options.processFile, '--pid-file', options.pidFile, ...terminal, id], { stdio: options.stdio, env: hostEnvironment })
+    const args = [...this.globalArgs, 'exec', '--process', options.processFile, '--pid-file', options.pidFile, ...terminal, id]
+    return options.ownTerminal ? spawn('setsid', ['-c', this.path, ...args], { stdio: options.stdio, env: hostEnvironment }) : spawn(this.path, args, { stdio: options.stdio, env: hostEnvironment })
   }
 }
 

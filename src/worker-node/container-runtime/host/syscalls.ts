@@ -72,6 +72,7 @@ function load() {
     send: native('long send(int fd, const void *buffer, size_t length, int flags)'),
     recv: native('long recv(int fd, _Out_ void *buffer, size_t length, int flags)'),
     shutdown: native('int shutdown(int fd, int how)'),
+    openpty: native('int openpty(_Out_ int *master, _Out_ int *slave, char *name, const void *termios, const void *winsize)'),
     listen: native('int listen(int fd, int backlog)'),
     accept4: native('int accept4(int fd, void *address, void *length, int flags)'),
     recvmsg: native('long recvmsg(int fd, void *message, int flags)'),
@@ -278,6 +279,18 @@ function windowSize(size: { readonly width: number; readonly height: number }): 
   bytes.writeUInt16LE(Math.min(size.height, 65535), 0)
   bytes.writeUInt16LE(Math.min(size.width, 65535), 2)
   return bytes
+}
+
+/** A pseudo-terminal for a runtime that copies: the one behind it does the echoing and line editing, this one ends the lines of the output. */
+export function openPty(): { readonly master: number; readonly slave: number } {
+  const master: [number] = [-1]
+  const slave: [number] = [-1]
+  const raw = Buffer.alloc(60)
+  raw.writeUInt32LE(0o5, 4) // output flags: a carriage return before every line feed
+  raw.writeUInt32LE(0o60 | 0o200 | 0o17, 8) // control flags: 8 bits, receiver on, 38400 baud; no input or local flags at all
+  raw[17 + 6] = 1 // VMIN: a read waits for one byte
+  check(libc().openpty(master, slave, null, raw, null), 'openpty', '')
+  return { master: master[0], slave: slave[0] }
 }
 
 /** The other end of a pseudo-terminal, by its master: also when it lies in a container's own /dev/pts. It never becomes anybody's controlling terminal. */

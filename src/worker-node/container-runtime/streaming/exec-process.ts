@@ -1,5 +1,5 @@
 // Runs a further process in a running container: ExecSync (output collected, time limited) and streaming exec (pipes or a terminal).
-import { existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -116,9 +116,14 @@ function openPipes(runtime: OciRuntime, id: string, files: ExecFiles, options: E
 }
 
 function openTerminal(dependencies: ExecDependencies, id: string, files: ExecFiles, options: ExecOptions, signal: AbortSignal): ProcessStreams {
-  const terminal = new ExecTerminal(files.socket, dependencies.clock, dependencies.random)
+  const { runtime } = dependencies
+  const terminal = new ExecTerminal(files.socket, dependencies.clock, dependencies.random, runtime.handsTerminalsOver)
   if (options.size) terminal.resize(options.size)
-  const child = dependencies.runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: ['ignore', 'ignore', 'pipe'], consoleSocket: files.socket })
+  const { ownSlave } = terminal
+  const child = ownSlave === undefined
+    ? runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: ['ignore', 'ignore', 'pipe'], consoleSocket: files.socket })
+    : runtime.exec(id, { processFile: files.process, pidFile: files.pid, stdio: [ownSlave, ownSlave, ownSlave], ownTerminal: true })
+  if (ownSlave !== undefined) closeSync(ownSlave)
   let complaint = ''
   child.stderr?.on('data', (chunk: Buffer) => { if (complaint.length < 4096) complaint += chunk.toString() })
   child.on('close', () => { void terminal.drain() })

@@ -1,5 +1,6 @@
 // A terminal for a further process in a container. The OCI runtime makes it inside the container and sends us its master over a socket, so
-// there is one terminal only, and its size is ours to set before the process has begun.
+// there is one terminal only, and its size is ours to set before the process has begun. (runc copies between that terminal and one of ours:
+// `ownSlave` is its side.)
 //
 // Rule it keeps: everything that the process wrote before it ended is given out. The kernel tells of the end of a terminal together with, or
 // before, the last of its output, and a reader that believes it loses that. So the other end is kept open here, and when the process has ended
@@ -12,7 +13,7 @@ import { ReadStream } from 'node:tty'
 import { sleep, type Clock } from '../../../lib/base/clock.ts'
 import type { Random } from '../../../lib/base/random.ts'
 import type { TerminalSize } from '../../../lib/cri-api/streams.ts'
-import { acceptConnection, listenAt, openTerminalPeer, receiveDescriptor, setTerminalSize } from '../host/syscalls.ts'
+import { acceptConnection, listenAt, openPty, openTerminalPeer, receiveDescriptor, setTerminalSize } from '../host/syscalls.ts'
 
 /** How often it is looked whether the terminal has come. */
 const lookMs = 2
@@ -38,13 +39,13 @@ export class ExecTerminal {
   #said = ''
   readonly #came = Promise.withResolvers<void>()
 
-  constructor(path: string, clock: Clock, random: Random) {
+  /** What an OCI runtime that copies itself is given as its streams. The caller closes it. */
+  readonly ownSlave: number | undefined
+
+  constructor(path: string, clock: Clock, random: Random, isHandedOver: boolean) {
     this.path = path
     this.#clock = clock
     this.#mark = Buffer.from(`end-${Buffer.from(random.bytes(16)).toString('hex')}`)
-    // By a short name below an open folder: full paths may be longer than socket addresses allow.
-    const folder = openSync(dirname(path), 'r')
-    try { this.#listener = listenAt(join('/proc/self/fd', String(folder), basename(path))) } finally { closeSync(folder) }
     // Ending stdin must not close the terminal: that would hang up on the process, which may still have a lot to say.
     this.stdin = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
@@ -52,7 +53,17 @@ export class ExecTerminal {
       },
     })
     this.stdout.on('drain', () => this.#stream?.resume())
-    void this.#receive()
+    if (isHandedOver) {
+      // By a short name below an open folder: full paths may be longer than socket addresses allow.
+      const folder = openSync(dirname(path), 'r')
+      try { this.#listener = listenAt(join('/proc/self/fd', String(folder), basename(path))) } finally { closeSync(folder) }
+      void this.#receive()
+    } else {
+      const { master, slave } = openPty()
+      this.ownSlave = slave
+      this.#take(master)
+      this.#came.resolve()
+    }
   }
 
   /** What was said last: the reason, when the process could not start. */
