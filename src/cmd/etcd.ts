@@ -1,16 +1,24 @@
 // etcd as a program of its own, with the original's flags, environment variables (ETCD_NAME for --name) and configuration file.
 import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import { etcdVersion } from '../control-plane/etcd/version.ts'
 import { FlagError } from '../lib/component-base/flags.ts'
 import { realClock } from '../lib/async/real-clock.ts'
+import { advertiseDefaultHost } from './etcd/advertise-default-host.ts'
 import { checkSettings, readFeatures } from './etcd/check-settings.ts'
 import { createEtcdLogger } from './etcd/etcd-logger.ts'
 import { etcdFlags, withoutEffect } from './etcd/flag-specs.ts'
+import { runGateway } from './etcd/gateway.ts'
 import { readArguments, type EtcdArguments } from './etcd/read-arguments.ts'
 import { runMember } from './etcd/run-member.ts'
 import { runComponent } from './run-component.ts'
 
 export function run(args: readonly string[]): Promise<number> {
+  if (args[0] === 'gateway') {
+    if (args[1] === 'start') return runGateway(args.slice(2))
+    process.stderr.write('Usage:\n  etcd gateway start [flags]\n')
+    return Promise.resolve(1)
+  }
   let read: EtcdArguments
   try {
     read = readArguments(args, process.env, (path) => readFileSync(path, 'utf8'))
@@ -28,8 +36,9 @@ export function run(args: readonly string[]): Promise<number> {
       if (rest[0] !== undefined) throw new FlagError(`${JSON.stringify(rest[0])} is not a valid flag`)
       // Who says where to listen has to say where to be reached; a file need not.
       const isUnadvertised = read.source === 'flags' && given.has('listen-client-urls') && !given.has('advertise-client-urls')
-      const flags = isUnadvertised ? { ...parsed, 'advertise-client-urls': [] } : parsed
-      checkSettings(flags, given)
+      const said = isUnadvertised ? { ...parsed, 'advertise-client-urls': [] } : parsed
+      checkSettings(said, given)
+      const flags = advertiseDefaultHost(said, ownAddress())
       const features = readFeatures(flags)
       using log = createEtcdLogger(flags, realClock)
       const { logger } = log
@@ -44,4 +53,9 @@ export function run(args: readonly string[]): Promise<number> {
       }
     },
   }, read.args)
+}
+
+/** The first that is not loopback. */
+function ownAddress(): string | undefined {
+  return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).find(({ family, internal }) => family === 'IPv4' && !internal)?.address
 }

@@ -68,6 +68,8 @@ export function clientTlsOf(pki: Pki): ClientTls {
   return { ca: readFileSync(pki.ca, 'utf8'), cert: readFileSync(pki.client.cert, 'utf8'), key: readFileSync(pki.client.key, 'utf8') }
 }
 
+const endsWithinMs = 15_000
+
 /** One member as a process. */
 export class Member {
   readonly name: string
@@ -100,7 +102,10 @@ export class Member {
   /** SIGTERM and SIGKILL end it, SIGSTOP and SIGCONT hold it. Resolves when it has ended, where it does. */
   async signal(signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     this.#child?.kill(signal)
-    if (signal === 'SIGTERM' || signal === 'SIGKILL') await this.#exited
+    if (signal !== 'SIGTERM' && signal !== 'SIGKILL') return
+    const late = new AbortController()
+    await Promise.race([this.#exited, delay(endsWithinMs, undefined, { signal: late.signal, ref: false }).then(() => { throw new Error(`${this.name} does not end on ${signal} in ${endsWithinMs} ms:\n${this.lastWords()}`) })])
+    late.abort()
   }
 
   /** What it says of itself; undefined while it doesn't answer. */

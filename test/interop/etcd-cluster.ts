@@ -96,6 +96,13 @@ export class TestCluster implements AsyncDisposable {
     this.#running.set(member.name, { child, exited: new Promise((done) => { child.once('exit', (code) => done(code)) }) })
   }
 
+  /** The same member, data and all, run by the other program from now on. */
+  become(member: ClusterMemberProcess, kind: Kind): ClusterMemberProcess {
+    const other = { ...member, kind }
+    this.members[this.members.indexOf(member)] = other
+    return other
+  }
+
   /** Ends a process; gives its exit code, null after a kill. */
   async end(member: ClusterMemberProcess, signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
     const running = this.#running.get(member.name)
@@ -136,15 +143,16 @@ export class TestCluster implements AsyncDisposable {
     })
   }
 
-  async statuses(members: readonly ClusterMemberProcess[] = this.up): Promise<readonly MemberStatus[]> {
+  /** @param access flags that say who asks */
+  async statuses(members: readonly ClusterMemberProcess[] = this.up, access: readonly string[] = []): Promise<readonly MemberStatus[]> {
     // Ids exceed what JSON.parse keeps.
-    const text = (await this.ok(['endpoint', 'status', '-w', 'json'], members)).replaceAll(/"(member_id|leader)":(\d+)/g, '"$1":"$2"')
+    const text = (await this.ok([...access, 'endpoint', 'status', '-w', 'json'], members)).replaceAll(/"(member_id|leader)":(\d+)/g, '"$1":"$2"')
     const list = JSON.parse(text) as { Endpoint: string; Status: { header: { member_id: string }; leader: string; raftIndex: number; isLearner?: boolean; version: string } }[]
     return list.map(({ Endpoint, Status }) => ({ endpoint: Endpoint, id: Status.header.member_id, leader: Status.leader, raftIndex: Status.raftIndex, isLearner: Status.isLearner ?? false, version: Status.version }))
   }
 
-  async leader(): Promise<ClusterMemberProcess> {
-    const status = (await this.statuses()).find(({ id, leader }) => id === leader)
+  async leader(access: readonly string[] = []): Promise<ClusterMemberProcess> {
+    const status = (await this.statuses(this.up, access)).find(({ id, leader }) => id === leader)
     const member = this.members.find(({ clientUrl }) => clientUrl === status?.endpoint)
     assert.ok(member, 'somebody leads')
     return member

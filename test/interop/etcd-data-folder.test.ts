@@ -3,10 +3,14 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { openEtcd, type EmbeddedEtcd } from '../../src/control-plane/etcd/embedded.ts'
+import { hashKeyValues } from '../../src/control-plane/etcd/mvcc/hash-kv.ts'
 import { realClock } from '../../src/lib/async/real-clock.ts'
+import { realRandom } from '../../src/lib/async/real-random.ts'
+import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { RemoteEtcdClient } from '../../src/lib/etcd-client/remote-etcd-client.ts'
 import { freePort, hasOriginals, originalEtcd, originalEtcdctl, run } from './etcd-pair.ts'
 
@@ -137,6 +141,72 @@ test('a folder that ours began, with many saved states, opens with the original'
   for (const command of [[originalEtcd, '--log-level', 'error'], oursCommand]) {
     await using etcd = await start(command, dataDir, member)
     assert.deepEqual(await describe(etcd.url), expected)
+  }
+}))
+
+test('a log of many segments, with states saved all the time, opens with the original, and what the original made of it with ours', { skip }, () => withFolder(async (dataDir) => {
+  const member = await memberNamed('m')
+  const peer = `http://127.0.0.1:${member.peerPort}`
+  const open = (): Promise<EmbeddedEtcd> => openEtcd({
+    disk: { dataDir }, clock: realClock, random: realRandom, logger: silentLogger, name: member.name, peerUrls: [peer], snapshotCount: 40, snapshotBytes: 3000, segmentBytes: 40_000, zeroedBytes: 4096,
+  })
+  const segments = new Set<string>()
+  for (let round = 0; round < 3; round++) {
+    let expected: object
+    {
+      await using etcd = await open()
+      for (let i = 0; i < 300; i++) {
+        await etcd.client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from(`k${i % 40}`), value: Buffer.from(`${round} ${i} `.repeat(i % 70)) }], failure: [] }, signal)
+        for (const name of readdirSync(join(dataDir, 'member/wal'))) segments.add(name)
+      }
+      const { hash, revision } = await hashKeyValues(etcd.internals.member.machine.store, 0, () => Promise.resolve())
+      expected = { hash, revision }
+    }
+    await using original = await start([originalEtcd, '--log-level', 'error'], dataDir, member)
+    const [{ HashKV }] = JSON.parse(await etcdctl(original.url, 'endpoint', 'hashkv', '-w', 'json')) as [{ readonly HashKV: { readonly hash: number; readonly header: { readonly revision: number } } }]
+    assert.deepEqual({ hash: HashKV.hash, revision: HashKV.header.revision }, expected, `round ${round}`)
+    await work(original.url, round * 100, round * 100 + 140)
+    await original.kill()
+  }
+  assert.ok(segments.size > 8, [...segments].join(' '))
+}))
+
+/** Writes until it can't any more. */
+async function writeUntilKilled(url: string, from: number): Promise<number> {
+  using client = new RemoteEtcdClient({ endpoints: [url], clock: realClock })
+  let acknowledged = from
+  const writer = async (name: number): Promise<void> => {
+    for (let i = from; ; i++) {
+      const { revision } = await client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from(`w${name}-${i % 20}`), value: Buffer.alloc(20_000 + (i % 7) * 1000, i) }], failure: [] }, AbortSignal.timeout(5000))
+      acknowledged = Math.max(acknowledged, revision)
+    }
+  }
+  await Promise.allSettled(Array.from({ length: 8 }, (_, name) => writer(name)))
+  return acknowledged
+}
+
+test('killed in the middle of writes, ours and the original find the same in the folder, whoever wrote it', { skip }, () => withFolder(async (dataDir) => {
+  const member = await memberNamed('m')
+  for (const [round, writer] of [oursCommand, [originalEtcd, '--log-level', 'error'], oursCommand].entries()) {
+    let acknowledged = 0
+    {
+      await using etcd = await start(writer, dataDir, member)
+      const writing = writeUntilKilled(etcd.url, round * 1000)
+      await new Promise((done) => setTimeout(done, 1500 + round * 400))
+      await etcd.kill()
+      acknowledged = await writing
+    }
+    const found: object[] = []
+    for (const reader of [oursCommand, [originalEtcd, '--log-level', 'error']]) {
+      const copy = `${dataDir}-copy`
+      rmSync(copy, { recursive: true, force: true })
+      cpSync(dataDir, copy, { recursive: true })
+      await using etcd = await start(reader, copy, member)
+      const [{ HashKV }] = JSON.parse(await etcdctl(etcd.url, 'endpoint', 'hashkv', '-w', 'json')) as [{ readonly HashKV: { readonly hash: number; readonly header: { readonly revision: number } } }]
+      found.push({ hash: HashKV.hash, revision: HashKV.header.revision })
+      assert.ok(HashKV.header.revision >= acknowledged, `round ${round}: revision ${HashKV.header.revision} is there, ${acknowledged} was acknowledged`)
+    }
+    assert.deepEqual(found[0], found[1], `round ${round}`)
   }
 }))
 

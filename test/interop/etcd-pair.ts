@@ -9,7 +9,7 @@ import { realClock } from '../../src/lib/async/real-clock.ts'
 import { realRandom } from '../../src/lib/async/real-random.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { openEtcd, type EmbeddedEtcd, type EtcdOptions } from '../../src/control-plane/etcd/embedded.ts'
-import { serveEtcd } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
+import { serveEtcd, type ServeEtcdOptions } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
 
 export const originalEtcd = resolve(import.meta.dirname, '.bin/etcd')
 export const originalEtcdctl = resolve(import.meta.dirname, '.bin/etcdctl')
@@ -25,11 +25,11 @@ export interface Pair extends AsyncDisposable {
   readonly etcd: EmbeddedEtcd
 }
 
-export async function openPair(flags: readonly string[] = [], options: Partial<EtcdOptions> = {}): Promise<Pair> {
+export async function openPair(flags: readonly string[] = [], options: Partial<EtcdOptions> = {}, serve: Partial<ServeEtcdOptions> = {}): Promise<Pair> {
   await using stack = new AsyncDisposableStack()
   const original = stack.use(await startOriginal(flags))
   const etcd = stack.use(await openEtcd({ disk: 'memory', clock: realClock, random: realRandom, logger: silentLogger, ...options }))
-  const server = stack.use(await serveEtcd(etcd, { clock: realClock, listen: [{ host: '127.0.0.1', port: 0 }] }))
+  const server = stack.use(await serveEtcd(etcd, { clock: realClock, listen: [{ host: '127.0.0.1', port: 0 }], ...serve }))
   const address = server.addresses[0]
   assert.ok(address && 'port' in address)
   const owned = stack.move()

@@ -20,6 +20,8 @@ export interface CtlRun {
   readonly env?: { readonly [name: string]: string }
   /** Ends what never does: once it has written something and then nothing for a while, or nothing at all for a longer while. */
   readonly endless?: boolean
+  /** Ends it (ours, in this process). */
+  readonly stop?: AbortSignal
   /** In a process of its own. */
   readonly apart?: boolean
 }
@@ -57,6 +59,7 @@ export async function runOurs(run: CtlRun): Promise<CtlOutcome> {
   const out: Buffer[] = []
   const err: Buffer[] = []
   const stop = new AbortController()
+  run.stop?.addEventListener('abort', () => stop.abort(new Error('stopped')), { once: true })
   const quiet = run.endless ? new QuietWatch(() => stop.abort(new Error('seen enough'))) : undefined
   const take = (list: Buffer[]) => (data: string | Uint8Array): void => { list.push(Buffer.from(data as Uint8Array)); quiet?.wrote() } // cast: both kinds are taken
   const stdin = Readable.from(run.stdin === undefined || run.stdin === '' ? [] : [Buffer.from(run.stdin)])

@@ -97,13 +97,17 @@ test('every command line gets the same answer', { skip }, async () => {
       ['version'], ['version', 'x'], ['version', '--help'], ['nope'], ['--nope'], ['snapshot', 'status'], ['snapshot', 'status', join(folder, 'none')], ['snapshot', 'status', db, '-w', 'nope'], ['snapshot', 'status', db, '-w', 'protobuf'],
       ['hashkv'], ['hashkv', 'a', 'b'], ['hashkv', join(folder, 'none')], ['hashkv', db, '-w', 'protobuf'], ['defrag'], ['defrag', '--data-dir', join(folder, 'none')], ['migrate'], ['migrate', '--data-dir', data],
       ['migrate', '--data-dir', data, '--target-version', '3'], ['migrate', '--data-dir', data, '--target-version', '3.4'], ['migrate', '--data-dir', data, '--target-version', '3.7'], ['migrate', '--data-dir', join(folder, 'none'), '--target-version', '3.7'],
-      ['snapshot', 'restore'], ['snapshot', 'restore', db, '--name', 'x', '--data-dir', join(folder, 'x')], ['snapshot', 'restore', db, '--data-dir', data], ['snapshot', 'restore', db, '--mark-compacted'], ['snapshot', 'restore', db, '--bump-revision', '3'],
+      ['snapshot', 'restore'], ['snapshot', 'restore', join(folder, 'none'), '--data-dir', join(folder, 'x')], ['snapshot', 'restore', db, '--name', 'x', '--data-dir', join(folder, 'x')], ['snapshot', 'restore', db, '--data-dir', data], ['snapshot', 'restore', db, '--mark-compacted'], ['snapshot', 'restore', db, '--bump-revision', '3'],
       ['snapshot', 'restore', join(data, 'member/snap/db'), '--data-dir', join(folder, 'x')], ['completion'], ['completion', 'nope'],
     ]
     for (const args of cases) {
-      const a = await theirs(args)
-      rmSync(join(folder, 'x'), { recursive: true, force: true })
-      const b = await ours(args)
+      const answering = theirs(args)
+      // Two that make the same folder go one after the other.
+      if (args.includes(join(folder, 'x'))) {
+        await answering
+        rmSync(join(folder, 'x'), { recursive: true, force: true })
+      }
+      const [a, b] = await Promise.all([answering, ours(args)])
       assert.deepEqual({ code: b.code, out: b.out, err: withoutLogs(b.err) }, { code: a.code, out: a.out, err: withoutLogs(a.err) }, `etcdutl ${args.join(' ')}`)
       rmSync(join(folder, 'x'), { recursive: true, force: true })
     }

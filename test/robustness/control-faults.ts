@@ -34,8 +34,8 @@ const changes: { readonly [fault: string]: readonly Change[] } = {
   }],
   /** Whoever begins to lead forgets a lease. */
   'forgotten-lease': [{
-    module: 'etcd/lease/lease-book.ts', find: 'startExpiring(nowMs: number): void {\n',
-    put: 'startExpiring(nowMs: number): void {\n    for (const id of this.ids().slice(0, 1)) this.revoke(id)\n',
+    module: 'etcd/lease/lease-book.ts', find: 'startExpiring(nowMs: number, extendMs = 0): void {\n',
+    put: 'startExpiring(nowMs: number, extendMs = 0): void {\n    for (const id of this.ids().slice(0, 1)) this.revoke(id)\n',
   }],
   /** Whoever thinks that it leads reads its own store, and so does everybody else. */
   'read-without-quorum': [{
@@ -51,7 +51,7 @@ const changes: { readonly [fault: string]: readonly Change[] } = {
   }],
 }
 
-/** No fault: log segments, what is zeroed ahead and the log between two snapshots are so small that all of them come by all the time. */
+/** No fault: log segments, what is zeroed ahead, and the log between two snapshots are so small that all of them come by all the time. */
 const smallSizes: readonly Change[] = [
   { module: 'etcd/wal/write-ahead-log.ts', find: 'const defaultSegmentBytes = 64 * 1024 * 1024\n', put: 'const defaultSegmentBytes = 48 * 1024\n' },
   { module: 'etcd/wal/write-ahead-log.ts', find: 'const defaultZeroedBytes = 1024 * 1024\n', put: 'const defaultZeroedBytes = 16 * 1024\n' },

@@ -20,7 +20,7 @@ import { describeCounts, ScratchFolder, seed, shuffle, soak, writeLedger } from 
 const program = (process.env['K8TS_ETCD'] ?? 'ours').split(',') as EtcdProgram[] // cast: whoever sets it knows the names
 const isOurs = program.every((one) => one === 'ours')
 const missing = checkerMissing ?? networkMissing()
-const powerCuts = 10 * soak
+const powerCuts = 8 * soak
 
 function cluster(options: Omit<EtcdClusterOptions, 'random' | 'program'>): EtcdCluster {
   return new EtcdCluster({ random: seededRandom(seed), program: program.length === 1 ? program[0] ?? 'ours' : program, ...options })
@@ -28,9 +28,9 @@ function cluster(options: Omit<EtcdClusterOptions, 'random' | 'program'>): EtcdC
 
 const times = (count: number, fault: Fault): readonly Fault[] => Array.from({ length: count * soak }, () => fault)
 
-if (missing !== undefined) {
-  if (process.env['CI']) throw new Error(missing)
-  test('robustness of clusters of etcds', { skip: missing }, () => {})
+if (missing !== undefined || (process.env['CI'] && powerCutMissing())) {
+  if (process.env['CI']) throw new Error(missing ?? powerCutMissing())
+  test('robustness of clusters of etcds', { skip: missing ?? false }, () => {})
 } else {
   const scratch = new ScratchFolder()
   const folder = scratch.path
@@ -61,14 +61,14 @@ if (missing !== undefined) {
     test(`D1, C1, C2: ${size} members: one, the leader, a majority and all killed`, { timeout: 200_000 * soak }, async (t) => {
       await using etcd = cluster({ size, folder: join(folder, `killed-${size}`) })
       await etcd.start()
-      await campaign(`killed-${size}`, etcd, [...times(3, faults.killOne(etcd)), ...times(3, faults.killLeader(etcd)), ...times(4, faults.killMajority(etcd)), ...times(3, faults.killAll(etcd))], 400, (text) => t.diagnostic(text))
+      await campaign(`killed-${size}`, etcd, [...times(3, faults.killOne(etcd)), ...times(3, faults.killLeader(etcd)), ...times(3, faults.killMajority(etcd)), ...times(3, faults.killAll(etcd))], 400, (text) => t.diagnostic(text))
     })
 
     test(`C1, C2, C6: ${size} members: stalled, and their network cut, one-sided, flapping, lossy and slow`, { timeout: 300_000 * soak }, async (t) => {
       await using etcd = cluster({ size, folder: join(folder, `cut-${size}`) })
       await etcd.start()
       await campaign(`cut-${size}`, etcd, [
-        ...times(5, faults.stallLeader(etcd)), ...times(1, faults.stallFollower(etcd)), ...times(2, faults.isolateLeader(etcd)), ...times(1, faults.isolateMinority(etcd)), ...times(1, faults.deafLeader(etcd)),
+        ...times(4, faults.stallLeader(etcd)), ...times(1, faults.stallFollower(etcd)), ...times(1, faults.isolateLeader(etcd)), ...times(1, faults.isolateMinority(etcd)), ...times(1, faults.deafLeader(etcd)),
         ...times(1, faults.muteLeader(etcd)), ...times(1, faults.brokenLink(etcd)), ...times(1, faults.flapping(etcd)), ...times(1, faults.lossyNetwork(etcd)), ...times(1, faults.slowNetwork(etcd)),
       ], 300, (text) => t.diagnostic(text))
     })
@@ -102,7 +102,7 @@ if (missing !== undefined) {
   }
 
   test('C1: all histories together', () => {
-    assert.ok(total.rounds >= 40 * soak && total.operations >= 30_000 * soak && total.unknown <= total.operations * 0.01, JSON.stringify(total))
+    assert.ok(total.rounds >= 30 * soak && total.operations >= 20_000 * soak && total.unknown <= total.operations * 0.01, JSON.stringify(total))
   })
 
   // Each of these has a fault put in: the suite is worth nothing if it passes.

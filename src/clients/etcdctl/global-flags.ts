@@ -42,7 +42,7 @@ export interface EnvironmentReading {
   readonly unrecognized: readonly string[]
 }
 
-/** What the environment says about `specs`. Values that can't be read are left out, as the original leaves them out. */
+/** What the environment says about `specs`. */
 export function readEnvironment(environment: Environment, specs: FlagSpecs, given: ReadonlySet<string>): EnvironmentReading {
   const values: { [flag: string]: unknown } = {}
   const variables: ReadonlyMap<string, string> = new Map(Object.keys(specs).map((flag) => [`ETCDCTL_${flag.toUpperCase().replaceAll('-', '_')}`, flag] as const))
@@ -57,7 +57,8 @@ export function readEnvironment(environment: Environment, specs: FlagSpecs, give
     try {
       values[flag] = (parseFlags(specs, [`--${flag}=${value}`]).flags as { readonly [name: string]: unknown })[flag] // cast: read by name
     } catch {
-      // Not a value of this flag: as if it were not set.
+      // What can't be read is as if it were not set; but Go's switches are off then, and the original goes on so.
+      if (specs[flag]?.type === 'bool') values[flag] = false
     }
   }
   return { values, unrecognized, ...(conflict === undefined ? {} : { conflict }) }

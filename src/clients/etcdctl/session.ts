@@ -1,12 +1,13 @@
 // What a command works with: its input and output, the global settings, connections, time. The settings are read when a connection is first
 // needed, so that mistakes in the command's own arguments are told first, as the original does.
 import { readFileSync } from 'node:fs'
-import { resolveSrv } from 'node:dns/promises'
+import { getServers, resolveSrv } from 'node:dns/promises'
 import type { Clock } from '../../lib/base/clock.ts'
 import type { FlagSpecs } from '../../lib/component-base/flags.ts'
 import type { ClientTls } from '../../lib/net/grpc/grpc-channel.ts'
 import { ExitError, exitCodes } from './command.ts'
 import { describeCallError, EtcdConnection, type Credentials } from './client/etcd-connection.ts'
+import { goDuration } from './go-format.ts'
 import { globalFlags, readEnvironment, type Environment, type GlobalFlagValues } from './global-flags.ts'
 import { isOutputFormat, printers, type OutputFormat } from './printers/index.ts'
 import { UnsupportedFormat, type Printable } from './printers/printable.ts'
@@ -85,7 +86,7 @@ export class Session implements Disposable {
     }
     for (const variable of reading.unrecognized) this.log('warn', 'unrecognized environment variable', { 'environment-variable': variable })
     const flags = { ...this.#options.flags, ...reading.values } as GlobalFlagValues // cast: read by the declarations of the global flags
-    if (flags.debug) for (const name of Object.keys(globalFlags).sort()) this.err(`ETCDCTL_${name.toUpperCase().replaceAll('-', '_')}=${String(flags[name as keyof GlobalFlagValues])}\n`) // cast: one of the global flags' names
+    if (flags.debug) for (const name of Object.keys(globalFlags).sort()) this.err(`ETCDCTL_${name.toUpperCase().replaceAll('-', '_')}=${shownValue(name, flags[name as keyof GlobalFlagValues])}\n`) // cast: one of the global flags' names
     const endpoints = await this.#endpointsOf(flags)
     for (const name of ['cert', 'key', 'cacert'] as const) if (flags[name] === '' && given.has(name)) throw new ExitError(exitCodes.badArguments, `empty string is passed to --${name} option`)
     const credentials = await this.credentialsOf(flags.user, flags.password, flags['auth-jwt-token'], 'Password: ')
@@ -194,6 +195,12 @@ export class Session implements Disposable {
   }
 }
 
+/** A flag's value as Go prints it. */
+function shownValue(name: string, value: unknown): string {
+  if (Array.isArray(value)) return `[${value.join(',')}]`
+  return typeof value === 'number' && /-(?:timeout|time)$/.test(name) ? goDuration(value) : String(value)
+}
+
 /** TLS for a client, from files; undefined when nothing asks for it. @throws ExitError */
 export function readTls(files: TlsFiles): ClientTls | undefined {
   const { cert, key, cacert, serverName } = files
@@ -220,11 +227,17 @@ async function discoverEndpoints(domain: string, serviceName: string): Promise<r
     try {
       return (await resolveSrv(`_${service}._tcp.${domain}`)).map((record) => `${scheme}://${record.name.replace(/\.$/, '')}:${record.port}`)
     } catch (error) {
-      problems.push(`error querying DNS SRV records for _${service} (${error instanceof Error ? error.message : String(error)})`)
+      problems.push(`lookup _${service}._tcp.${domain} on ${getServers()[0] ?? ''}:53: ${describeLookup(error)}`)
       return []
     }
   }
   const found = [...await lookUp(`etcd-client-ssl${suffix}`, 'https'), ...await lookUp(`etcd-client${suffix}`, 'http')]
-  if (found.length === 0 && problems.length === 2) throw new ExitError(exitCodes.error, problems.join(' '))
+  if (found.length === 0 && problems.length === 2) throw new ExitError(exitCodes.error, `dns lookup errors: ${problems.join(' and ')}`)
   return found
+}
+
+function describeLookup(error: unknown): string {
+  const { code, message } = error as { readonly code?: string; readonly message?: string } // cast: errors of DNS have these
+  if (code === 'ENOTFOUND' || code === 'ENODATA') return 'no such host'
+  return code === 'ETIMEOUT' ? 'i/o timeout' : String(message)
 }

@@ -48,14 +48,14 @@ export async function runEtcdutl(args: readonly string[]): Promise<number> {
     return await runCommand(command, rest, logger)
   } catch (error) {
     if (error instanceof FlagError || error instanceof UsageError) process.stderr.write(`Error: ${error.message}\n${usageText(command)}\nError: ${error.message}\n`)
-    else process.stderr.write(`Error: ${error instanceof ExitError || error instanceof StorageError || error instanceof EtcdError ? error.message : describeFailure(error)}\n`)
+    else process.stderr.write(`Error: ${error instanceof ExitError || error instanceof StorageError || error instanceof EtcdError ? error.message : describeFailure(error, command.path.at(-1) === 'restore' ? 'open' : 'stat')}\n`)
     return error instanceof ExitError ? error.code : codes.error
   }
 }
 
-/** Files that are not there are told as the original tells them. */
-function describeFailure(error: unknown): string {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && 'path' in error) return `stat ${String(error.path)}: no such file or directory`
+/** Files that are not there are told as the original tells them. @param how it looked for them */
+function describeFailure(error: unknown, how = 'stat'): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && 'path' in error) return `${how} ${String(error.path)}: no such file or directory`
   return error instanceof Error ? error.message : describeError(error)
 }
 

@@ -55,5 +55,5 @@ async function askDiscoveryService(flags: EtcdSettings, memberId: bigint, ownUrl
     ...(secure ? { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), insecureSkipVerify: flags['discovery-insecure-skip-tls-verify'] } } : {}),
     ...(user === '' ? {} : { user: { name: user, password: flags['discovery-password'] || rest.join(':') } }),
   })
-  return discoverByService({ client, token: flags['discovery-token'], memberId, ownUrls, requestTimeoutMs: flags['discovery-request-timeout'], clock: realClock, logger }, signal)
+  return await discoverByService({ client, token: flags['discovery-token'], memberId, ownUrls, requestTimeoutMs: flags['discovery-request-timeout'], clock: realClock, logger }, signal)
 }

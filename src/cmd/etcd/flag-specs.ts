@@ -10,6 +10,7 @@ const memberFlags = {
   'snapshot-catchup-entries': { type: 'int', default: 5000, usage: 'log entries kept for followers that are behind a snapshot' },
   'heartbeat-interval': { type: 'int', default: 100, usage: 'milliseconds between heartbeats' },
   'election-timeout': { type: 'int', default: 1000, usage: 'milliseconds without a heartbeat before an election; the shortest lease is one and a half times as long' },
+  'initial-election-tick-advance': { type: 'bool', default: true, usage: 'elect sooner than after a whole election timeout at the start' },
   'listen-peer-urls': { type: 'strings', default: ['http://localhost:2380'], usage: 'where to listen for other members' },
   'listen-client-urls': { type: 'strings', default: ['http://localhost:2379'], usage: 'where to listen for clients' },
   'listen-client-http-urls': { type: 'strings', usage: 'where to listen for HTTP that is not gRPC; with it, --listen-client-urls are for gRPC alone' },
@@ -48,7 +49,7 @@ const clusterFlags = {
   'auto-compaction-mode': { type: 'string', default: 'periodic', usage: "'periodic' or 'revision'" },
   'auto-compaction-retention': { type: 'string', default: '0', usage: 'history to keep: a duration (or hours), or a number of revisions; 0 turns compaction off' },
   'force-new-cluster': { type: 'bool', usage: 'forget all other members, keep the data' },
-  'unsafe-no-fsync': { type: 'bool', usage: 'keep everything in memory only until the process ends' },
+  'unsafe-no-fsync': { type: 'bool', usage: "leave writes to the operating system; its crash loses what was acknowledged" },
   'downgrade-check-time': { type: 'duration', default: 5000, usage: 'time between looks whether a downgrade is done' },
 } as const satisfies FlagSpecs
 
@@ -108,7 +109,7 @@ export const withoutEffect = {
   discovery: { type: 'string', usage: 'no effect: the second discovery service is gone' }, 'discovery-fallback': { type: 'string', default: 'exit', usage: 'no effect' }, 'discovery-proxy': { type: 'string', usage: 'no effect' },
   'discovery-keepalive-time': { type: 'duration', default: 2000, usage: 'no effect' }, 'discovery-keepalive-timeout': { type: 'duration', default: 6000, usage: 'no effect' },
   'v2-deprecation': { type: 'string', default: 'write-only', usage: 'no effect' }, logger: { type: 'string', default: 'zap', usage: 'no effect' }, 'enable-pprof': { type: 'bool', usage: 'no effect: there is no Go to profile' },
-  'initial-election-tick-advance': { type: 'bool', default: true, usage: 'no effect: the first election waits as long as any' }, 'warning-unary-request-duration': { type: 'duration', default: 300, usage: 'no effect' },
+  'warning-unary-request-duration': { type: 'duration', default: 300, usage: 'no effect' },
   'warning-apply-duration': { type: 'duration', default: 100, usage: 'no effect' }, 'enable-distributed-tracing': { type: 'bool', usage: 'no effect' },
   'distributed-tracing-address': { type: 'string', default: 'localhost:4317', usage: 'no effect' }, 'distributed-tracing-service-name': { type: 'string', default: 'etcd', usage: 'no effect' },
   'distributed-tracing-instance-id': { type: 'string', usage: 'no effect' }, 'distributed-tracing-sampling-rate': { type: 'int', usage: 'no effect' },

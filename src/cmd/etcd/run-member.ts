@@ -26,6 +26,8 @@ import { listenPlace, type ListenPlace } from './listen-address.ts'
 import { loadClientTls, loadPeerTls, serverTlsOf } from './tls-files.ts'
 
 const handOverMs = 7000
+/** With the feature LeaseCheckpoint. */
+const leaseCheckpointIntervalMs = 300_000
 
 /** Until the signal, or until the member ends by itself. Gives the exit code. */
 export async function runMember(flags: EtcdSettings, features: EtcdFeatures, clientAllowedCns: readonly string[], logger: Logger, signal: AbortSignal): Promise<number> {
@@ -48,8 +50,9 @@ export async function runMember(flags: EtcdSettings, features: EtcdFeatures, cli
     disk: { dataDir, disk, ...(flags['wal-dir'] ? { walDir } : {}) }, clock: realClock, random: realRandom, logger, name: flags.name, peerUrls: normalizeUrls(flags['initial-advertise-peer-urls']),
     clientUrls: normalizeUrls(flags['advertise-client-urls']), clusterToken: flags['initial-cluster-token'], quotaBackendBytes: flags['quota-backend-bytes'], maxRequestBytes: flags['max-request-bytes'],
     maxTxnOps: flags['max-txn-ops'], snapshotCount: flags['snapshot-count'], snapshotCatchUpEntries: flags['snapshot-catchup-entries'], watchProgressNotifyIntervalMs: Math.max(100, flags['watch-progress-notify-interval']), electionTimeoutMs: flags['election-timeout'],
-    heartbeatIntervalMs: flags['heartbeat-interval'], preVote: flags['pre-vote'], strictReconfigCheck: flags['strict-reconfig-check'], maxLearners: flags['max-learners'], forceNewCluster: flags['force-new-cluster'],
+    heartbeatIntervalMs: flags['heartbeat-interval'], preVote: flags['pre-vote'], hurryFirstElection: flags['initial-election-tick-advance'], strictReconfigCheck: flags['strict-reconfig-check'], maxLearners: flags['max-learners'], hashCompactions: features.compactHashCheck, forceNewCluster: flags['force-new-cluster'],
     authToken: flags['auth-token'], authTokenTtlMs: flags['auth-token-ttl'] * 1000, bcryptCost: flags['bcrypt-cost'], clientCertAuth: flags['client-cert-auth'],
+    ...(features.leaseCheckpoint ? { leaseCheckpointIntervalMs } : {}),
     transport: connectMembers({
       listenUrls: flags['listen-peer-urls'], advertiseUrls: normalizeUrls(flags['initial-advertise-peer-urls']), maxRequestBytes: flags['max-request-bytes'], clock: realClock, logger, ...(peerTls && { tls: peerTls }),
       beforeStart: async (etcd, { client }) => {

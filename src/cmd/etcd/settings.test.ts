@@ -9,6 +9,7 @@ import { parseFlags } from '../../lib/component-base/flags.ts'
 import { silentLogger } from '../../lib/component-base/log.ts'
 import { formatUnit, quote } from '../unit.ts'
 import { notifySystemd, socketAddress } from '../notify-systemd.ts'
+import { advertiseDefaultHost } from './advertise-default-host.ts'
 import { checkSettings, readFeatures, type EtcdSettings } from './check-settings.ts'
 import { createEtcdLogger, LogFile, readRotation } from './etcd-logger.ts'
 import { etcdFlags } from './flag-specs.ts'
@@ -88,6 +89,16 @@ test('listen URLs: addresses, ports, unix sockets', () => {
   assert.deepEqual(listenPlace('http://0.0.0.0:80', true).address, { host: '0.0.0.0', port: 80, reusePort: true })
   assert.equal(openSslName('TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384'), 'ECDHE-ECDSA-AES256-GCM-SHA384')
   assert.throws(() => openSslName('TLS_NONE'), { name: 'FlagError' })
+})
+
+test('who listens everywhere and says nothing is reached under its own address', () => {
+  const advertised = (...args: readonly string[]): readonly (readonly string[])[] => {
+    const flags = advertiseDefaultHost(settingsOf(args), '10.1.2.3')
+    return [flags['initial-advertise-peer-urls'], flags['advertise-client-urls']]
+  }
+  assert.deepEqual(advertised(), [['http://localhost:2380'], ['http://localhost:2379']])
+  assert.deepEqual(advertised('--listen-peer-urls=http://0.0.0.0:7', '--listen-client-urls=http://0.0.0.0:8'), [['http://10.1.2.3:7'], ['http://10.1.2.3:8']])
+  assert.deepEqual(advertised('--listen-peer-urls=http://0.0.0.0:7', '--initial-advertise-peer-urls=http://me:7')[0], ['http://me:7'])
 })
 
 test('logs: JSON and console, levels, files that are renamed when they are full', async () => {

@@ -7,7 +7,7 @@ import { sleep } from '../../lib/base/clock.ts'
 import type { Random } from '../../lib/base/random.ts'
 import type { FlagValues } from '../../lib/component-base/flags.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
-import { RemoteEtcdClient } from '../../lib/etcd-client/remote-etcd-client.ts'
+import { RemoteEtcdClient, type RemoteEtcdOptions } from '../../lib/etcd-client/remote-etcd-client.ts'
 import type { ClientTls } from '../../lib/net/grpc/grpc-channel.ts'
 import { parseOverrides, type etcdFlags } from './etcd-flags.ts'
 
@@ -16,6 +16,8 @@ type Flags = FlagValues<typeof etcdFlags>
 export interface EtcdConnections extends Disposable {
   readonly etcd: RemoteEtcdClient
   readonly overrides: ReadonlyMap<string, RemoteEtcdClient>
+  /** What each of them was made with. */
+  readonly options: readonly RemoteEtcdOptions[]
 }
 
 /** The user has to change something. */
@@ -28,10 +30,15 @@ export function connectEtcd(flags: Flags, clock: Clock, random: Random): EtcdCon
   const tls = clientTls(flags)
   const overrides = parseOverrides(flags['etcd-servers-overrides'])
   if (typeof overrides === 'string') throw new EtcdFlagError(overrides)
+  const all: RemoteEtcdOptions[] = []
   const open = (endpoints: readonly string[]): RemoteEtcdClient => {
-    const secure = endpoints.some((endpoint) => endpoint.startsWith('https://'))
-    if (tls && !secure && endpoints.every((endpoint) => endpoint.startsWith('http://'))) throw new EtcdFlagError(`--etcd-cafile and --etcd-certfile are given, but ${endpoints.join(', ')} would be spoken to in the clear: write https:// in --etcd-servers`)
-    return new RemoteEtcdClient({ endpoints, clock, random, ...(tls && { tls }) })
+    const options = { endpoints, clock, random, ...(tls && { tls }) }
+    all.push(options)
+    return new RemoteEtcdClient(options)
+  }
+  const endpoints = flags['etcd-servers']
+  if (tls && endpoints.every((endpoint) => endpoint.startsWith('http://'))) {
+    throw new EtcdFlagError(`--etcd-cafile and --etcd-certfile are given, but ${endpoints.join(', ')} would be spoken to in the clear: write https:// in --etcd-servers`)
   }
   const etcd = open(flags['etcd-servers'])
   const byServers = new Map([[serversKey(flags['etcd-servers']), etcd]])
@@ -42,7 +49,7 @@ export function connectEtcd(flags: Flags, clock: Clock, random: Random): EtcdCon
     if (!client) byServers.set(key, client = open(servers))
     byResource.set(resource, client)
   }
-  return { etcd, overrides: byResource, [Symbol.dispose]() { for (const client of byServers.values()) client[Symbol.dispose]() } }
+  return { etcd, overrides: byResource, options: all, [Symbol.dispose]() { for (const client of byServers.values()) client[Symbol.dispose]() } }
 }
 
 const serversKey = (servers: readonly string[]): string => [...servers].sort().join(';')
@@ -78,8 +85,9 @@ const codeOf = (error: unknown): string => {
 
 /** Waits until etcd answers. @throws EtcdFlagError when it never will, as things are */
 export async function waitForEtcd(connections: EtcdConnections, flags: Flags, clock: Clock, logger: Logger, signal: AbortSignal): Promise<void> {
-  const clients = [connections.etcd, ...new Set(connections.overrides.values())]
-  await Promise.all(clients.map(async (client) => {
+  await Promise.all(connections.options.map(async (options) => {
+    // One that is told soon.
+    using client = new RemoteEtcdClient({ ...options, patienceMs: 500 })
     for (let hasSaid = false; ; hasSaid = true) {
       try {
         await client.range({ key: Buffer.from('health'), countOnly: true }, signal)
@@ -90,10 +98,22 @@ export async function waitForEtcd(connections: EtcdConnections, flags: Flags, cl
         if (advice !== undefined) throw new EtcdFlagError(advice, { cause: error })
         const message = error instanceof Error ? error.message : String(error)
         if (!hasSaid) logger.warn('etcd does not answer; waiting for it', { servers: flags['etcd-servers'].join(','), error: message })
+        if (hasBeenClosed(error) && flags['etcd-servers'].some((server) => server.startsWith('https:'))) {
+          logger.warn(`etcd closes the connection at once: it may not accept this server's certificate (${ownCertificate(flags)}); it has to be one that etcd's --trusted-ca-file has signed, in --etcd-certfile and --etcd-keyfile`)
+        }
         await sleep(clock, 500, signal)
       }
     }
   }))
+}
+
+const oneLine = (text: string): string => text.trim().replace(/\s+/g, ' ')
+const ownCertificate = (flags: Pick<Flags, 'etcd-certfile'>): string => (flags['etcd-certfile'] === '' ? 'no --etcd-certfile is given' : `--etcd-certfile is ${flags['etcd-certfile']}`)
+
+/** A server that refuses a certificate may say nothing more than that. */
+function hasBeenClosed(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) if (at.message.includes('the server closed the connection') || codeOf(at) === 'ECONNRESET') return true
+  return false
 }
 
 /** What to do about an error that trying again doesn't end; undefined when it may. */
@@ -108,10 +128,9 @@ export function adviceOn(error: unknown, flags: Pick<Flags, 'etcd-servers' | 'et
     if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `the certificate of etcd (${servers}) is for another name (${at.message}): use one of its names in --etcd-servers, or give etcd a certificate with the address that is used`
     if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return `the certificate of etcd (${servers}) is not valid now (${at.message}): renew it, or set this machine's clock`
     if (/ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED|UNSUPPORTED_CERTIFICATE|HANDSHAKE_FAILURE)/.test(code) || /alert (number \d+|certificate required|bad certificate|unknown ca)/i.test(at.message)) {
-      const own = flags['etcd-certfile'] === '' ? 'no --etcd-certfile is given' : `--etcd-certfile is ${flags['etcd-certfile']}`
-      return `etcd (${servers}) does not accept this server's certificate (${at.message}; ${own}): give a certificate in --etcd-certfile and --etcd-keyfile that etcd's --trusted-ca-file has signed`
+      return `etcd (${servers}) does not accept this server's certificate (${oneLine(at.message)}; ${ownCertificate(flags)}): give a certificate in --etcd-certfile and --etcd-keyfile that etcd's --trusted-ca-file has signed`
     }
-    if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') return `etcd (${servers}) does not speak TLS there (${at.message}): write http:// in --etcd-servers, or give etcd a certificate`
+    if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') return `etcd (${servers}) does not speak TLS there (${oneLine(at.message)}): write http:// in --etcd-servers, or give etcd a certificate`
     if (/^ERR_INVALID_(URL|PROTOCOL)$/.test(code)) return `--etcd-servers: ${servers} can't be used (${at.message})`
   }
   return undefined

@@ -49,6 +49,8 @@ export class ClusterAdmin {
   /** @throws EtcdError */
   async add(givenUrls: readonly string[], isLearner: boolean, signal: AbortSignal): Promise<ClusterMember> {
     const peerUrls = checkedUrls(givenUrls)
+    // It could decide nothing any more: the new member would be waited for, and could never come.
+    if (!this.#member.transport) throw new EtcdError('Unimplemented', 'this etcd has no connections to other members')
     const id = memberIdOf(peerUrls, '', Math.floor(this.#clock.now() / 1000))
     const member: ClusterMember = { id, name: '', peerUrls, clientUrls: [], isLearner }
     await this.#change(this.#member.machine.membership.checkAdd(member, this.#view()), signal)
@@ -145,7 +147,10 @@ export class ClusterAdmin {
   #progressOf(id: bigint): LearnerProgress | 'unknownMember' | undefined {
     const { isLeader, memberId } = this.#member
     if (!isLeader) return undefined
-    const progress = this.#member.raftStatus()?.progress ?? []
+    const status = this.#member.raftStatus()
+    // Without a log it is alone.
+    if (!status) return id === memberId ? { learnerMatch: 1, leaderMatch: 1 } : 'unknownMember'
+    const { progress } = status
     const leader = progress.find((p) => p.id === memberId)
     const learner = progress.find((p) => p.id === id)
     if (!leader) return undefined

@@ -52,13 +52,13 @@ export function peerRequestsOf(etcd: EtcdInternals): PeerRequests {
   return {
     members: () => admin.members(),
     versions: () => ({ cluster: membership.clusterVersion, storage: storageVersionOf(membership.clusterVersion) }),
-    promote: (id, token, signal) => {
+    promote: async (id, token, signal) => {
       requireAdmin(etcd, { headers: token === undefined ? {} : { token } })
-      return admin.promote(id, token, signal)
+      return await admin.promote(id, token, signal)
     },
     renewLease: (id, signal) => member.renewOwnLease(id, signal),
     leaseTimes: (id, withKeys, signal) => member.ownLeaseTimes(id, withKeys, signal),
-    hashKeyValues: async (revision) => ({ ...await hashKeyValues(store, revision, yieldToLoop), currentRevision: store.revision }),
+    hashKeyValues: async (revision) => ({ ...etcd.compactionHashes.find(revision) ?? await hashKeyValues(store, revision, yieldToLoop), currentRevision: store.revision }),
     isDowngradeEnabled: (signal) => admin.isDowngradeEnabled(signal),
   }
 }

@@ -52,7 +52,7 @@ async function startThree(stack: AsyncDisposableStack): Promise<readonly Joined[
     let client: PeerClient | undefined
     const plan = planNewCluster({ name, peerUrls, token: 't', initialCluster: new Map(urls) }, { memberIdOf, clusterIdOf }, sameTexts)
     const etcd = stack.use(await openEtcd({
-      disk: { dataDir: join(folder, name), disk: withoutSync(realDisk) }, clock: realClock, random: realRandom, logger: silentLogger, name, peerUrls, initialCluster: plan, heartbeatIntervalMs: 50, electionTimeoutMs: 500,
+      disk: { dataDir: join(folder, name), disk: withoutSync(realDisk) }, clock: realClock, random: realRandom, logger: silentLogger, name, peerUrls, initialCluster: plan, hashCompactions: true, heartbeatIntervalMs: 50, electionTimeoutMs: 500,
       transport: connectMembers({ listenUrls: peerUrls, advertiseUrls: peerUrls, clock: realClock, logger: silentLogger, beforeStart: (_, transport) => { ({ client } = transport); return Promise.resolve() } }),
     }))
     assert.ok(client)
@@ -60,6 +60,11 @@ async function startThree(stack: AsyncDisposableStack): Promise<readonly Joined[
   }))
   await Promise.all(opened.map(({ etcd }) => etcd.whenReady()))
   return opened
+}
+
+/** Everybody has applied and hashed the compaction. */
+async function settled(members: readonly Joined[], revision: number): Promise<void> {
+  while (!members.every(({ etcd }) => etcd.internals.compactionHashes.find(revision))) await new Promise((done) => setImmediate(done))
 }
 
 test('a member whose keys differ is found: at the start, regularly, and at compactions', async () => {
@@ -74,6 +79,7 @@ test('a member whose keys differ is found: at the start, regularly, and at compa
   await follower.checks.checkInitially(signal)
   await leader.checks.checkKeys(signal)
   await leader.etcd.client.compact(5, signal)
+  await settled(members, 5)
   await leader.checks.checkCompaction(signal)
   const { machine } = leader.etcd.internals.member
   assert.deepEqual(machine.alarms, [], 'all is well')
@@ -82,11 +88,14 @@ test('a member whose keys differ is found: at the start, regularly, and at compa
   for (const { etcd } of members) etcd.internals.member.machine.apply({ type: 'put', key: Buffer.from('k3'), value: Buffer.from(etcd === follower.etcd ? 'x' : 'v') }, 0)
   const { memberId } = follower.etcd.internals.identity
   await leader.etcd.client.compact(12, signal)
+  await settled(members, 12)
   await leader.checks.checkCompaction(signal)
   assert.deepEqual(machine.alarms, [{ memberId, alarm: 'CORRUPT' }])
   await leader.etcd.internals.member.propose({ type: 'alarm', action: 'DEACTIVATE', memberId, alarm: 'CORRUPT' }, signal)
+  await leader.etcd.client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from('k4'), value: Buffer.from('v') }], failure: [] }, signal)
   await leader.checks.checkKeys(signal)
   assert.deepEqual(machine.alarms, [{ memberId, alarm: 'CORRUPT' }])
+  await follower.etcd.internals.member.readIndex(signal)
   await assert.rejects(follower.checks.checkInitially(signal), { name: 'InconsistentDataError' })
   await assert.rejects(leader.etcd.client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from('k'), value: Buffer.from('v') }], failure: [] }, signal), /corrupt cluster/)
 })

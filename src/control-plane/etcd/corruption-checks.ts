@@ -68,19 +68,21 @@ export class CorruptionChecks {
     logger.info('finished peer corruption check', { compared: peers.length })
   }
 
-  /** At the revision of the newest compaction, which is the same on all members whatever was written since. */
+  /** At the newest compaction that all can be compared at: it is the same on all members, whatever was written since. */
   async checkCompaction(signal: AbortSignal): Promise<void> {
     const { etcd, logger } = this.#options
-    const revision = etcd.member.machine.store.compactedRevision
-    if (revision <= this.#checkedCompaction) return
-    const own = await this.#ownHash(revision)
-    const { corrupt, isWhole, hasMajority } = findMinority(etcd.identity.memberId, own, await this.#askPeers(revision, signal))
-    if (corrupt.length > 0) logger.warn('compaction hashes differ', { revision, members: corrupt.map((id) => id.toString(16)).join(','), hasMajority })
-    // Without a majority nobody can say who is wrong: the whole cluster is.
-    if (hasMajority) for (const id of corrupt) await this.#raiseAlarm(id, signal)
-    else await this.#raiseAlarm(0n, signal)
-    if (isWhole || corrupt.length > 0) this.#checkedCompaction = revision
-    logger.info('finished compaction hash check', { revision, isWhole })
+    for (const own of etcd.compactionHashes.list) {
+      if (own.revision <= this.#checkedCompaction) return
+      const { corrupt, isWhole, hasMajority } = findMinority(etcd.identity.memberId, own, await this.#askPeers(own.revision, signal))
+      if (corrupt.length > 0) logger.warn('compaction hashes differ', { revision: own.revision, members: corrupt.map((id) => id.toString(16)).join(','), hasMajority })
+      // Without a majority nobody can say who is wrong: the whole cluster is.
+      if (hasMajority) for (const id of corrupt) await this.#raiseAlarm(id, signal)
+      else await this.#raiseAlarm(0n, signal)
+      logger.info('finished compaction hash check', { revision: own.revision, isWhole })
+      if (!isWhole && corrupt.length === 0) continue
+      this.#checkedCompaction = own.revision
+      return
+    }
   }
 
   #ownHash(revision: number): Promise<KeyValueHash> { return hashKeyValues(this.#options.etcd.member.machine.store, revision, yieldToLoop) }

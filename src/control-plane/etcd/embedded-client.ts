@@ -6,6 +6,7 @@ import type { Random } from '../../lib/base/random.ts'
 import type {
   EtcdClient, EtcdLeaseStatus, EtcdOperation, EtcdRangeRequest, EtcdRangeResponse, EtcdTxnRequest, EtcdTxnResponse, EtcdWatch, EtcdWatchObserver, EtcdWatchRequest,
 } from '../../lib/etcd-client/etcd-client.ts'
+import type { ProposalWaiter } from './consensus/proposals.ts'
 import type { Member } from './member.ts'
 import { isLongRange, readRange, readRangeInPieces } from './mvcc/range.ts'
 import { checkRange, checkTxn } from './mvcc/request-checks.ts'
@@ -113,6 +114,20 @@ export class EmbeddedEtcdClient implements EtcdClient {
     this.#member.checkServing(signal)
     const { store } = this.#member.machine
     return { version: etcdVersion, dbSize: Math.max(smallestSizeBytes, store.sizeBytes), revision: store.revision }
+  }
+
+  /** As `propose`, without a promise. @throws EtcdError what is known before */
+  submit(request: LoggedRequest, signal: AbortSignal, waiter: ProposalWaiter): void {
+    if (requestBytes(request) > this.#maxRequestBytes) throw etcdError('requestTooLarge')
+    this.#member.submit(request, signal, waiter)
+  }
+
+  /** A transaction that changes something, without a promise; false when it only reads, and then nothing is asked. @throws EtcdError what is known before */
+  submitTxn(request: { readonly type: 'txn' } & EtcdTxnRequest & { readonly caller?: Caller }, signal: AbortSignal, waiter: ProposalWaiter): boolean {
+    checkTxn(request, this.#maxTxnOps)
+    if (isReadOnly(request)) return false
+    this.submit(request, signal, waiter)
+    return true
   }
 
   /** Any request that changes something, for the servers in front of this store. */

@@ -11,6 +11,7 @@ import { StorageError, type Disk } from './disk/disk.ts'
 import { realDisk } from './disk/real-disk.ts'
 import { largestCost, smallestCost } from './auth/bcrypt.ts'
 import { ClusterAdmin } from './cluster-admin.ts'
+import { CompactionHashes } from './compaction-hashes.ts'
 import { EmbeddedEtcdClient } from './embedded-client.ts'
 import { Member } from './member.ts'
 import type { QuestioningTransport } from './consensus/peer-questions.ts'
@@ -44,12 +45,16 @@ export interface EtcdOptions {
   readonly maxTxnOps?: number
   readonly maxRequestBytes?: number
   readonly watchProgressNotifyIntervalMs?: number
+  /** How often a leader says through the log what is left of leases, so that they don't begin anew with the next one. Default: never. */
+  readonly leaseCheckpointIntervalMs?: number
   /** Time without a leader before an election. Default 1000. */
   readonly electionTimeoutMs?: number
   /** Between two signs of life of a leader. Default 100. */
   readonly heartbeatIntervalMs?: number
   /** Ask before an election whether it could be won. Default true. */
   readonly preVote?: boolean
+  /** The first election comes sooner, once the others are there. Default false. */
+  readonly hurryFirstElection?: boolean
   /** Log entries kept for followers that are a little behind; who is further behind gets the whole state. Default 5,000. */
   readonly snapshotCatchUpEntries?: number
   /** The cluster that a member without data belongs to. Default: a new one of this member alone. */
@@ -58,6 +63,8 @@ export interface EtcdOptions {
   readonly transport?: (handler: PeerHandler, etcd: EtcdInternals) => Promise<QuestioningTransport>
   /** Refuse membership changes that would cost the quorum. Default true. */
   readonly strictReconfigCheck?: boolean
+  /** Hash what is there when the store is compacted, so that members can be compared. Default false. */
+  readonly hashCompactions?: boolean
   /** Most learners in the cluster. Default 1. */
   readonly maxLearners?: number
   /** The majority is lost for good: this member goes on alone with the data that it has. */
@@ -107,6 +114,8 @@ export interface EtcdInternals {
   readonly bcryptCost: number
   readonly electionTimeoutMs: number
   readonly admin: ClusterAdmin
+  /** Empty unless `hashCompactions`. */
+  readonly compactionHashes: CompactionHashes
 }
 
 const defaultBcryptCost = 10
@@ -135,11 +144,11 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   const identity = opened?.recovered.wal.identity ?? { memberId: plan.memberId, clusterId: plan.clusterId }
   if (!opened) beAlone(machine, plan, name, clientUrls)
   const member = new Member({
-    machine, clock, logger, name, clientUrls, timings, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes, progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000,
+    machine, clock, logger, name, clientUrls, timings, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes, progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000, leaseCheckpointIntervalMs: options.leaseCheckpointIntervalMs,
     ...(opened && {
       replica: {
         ...opened, newMachine, random: options.random, initialMembers: plan.members, snapshotCount: options.snapshotCount ?? 10_000, snapshotBytes: options.snapshotBytes ?? defaultSnapshotBytes,
-        ...(options.preVote === undefined ? {} : { preVote: options.preVote }), ...(options.snapshotCatchUpEntries === undefined ? {} : { catchUpEntries: options.snapshotCatchUpEntries }),
+        ...(options.preVote === undefined ? {} : { preVote: options.preVote }), hurryFirstElection: options.hurryFirstElection ?? false, ...(options.snapshotCatchUpEntries === undefined ? {} : { catchUpEntries: options.snapshotCatchUpEntries }),
       },
     }),
   })
@@ -147,7 +156,10 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   const client = new EmbeddedEtcdClient({ member, clock, random: options.random, maxTxnOps: options.maxTxnOps ?? 128, maxRequestBytes: options.maxRequestBytes ?? defaultMaxRequestBytes })
   let peerClient: PeerClient | undefined
   const admin = new ClusterAdmin({ member, clock, isStrict: options.strictReconfigCheck ?? true, requestTimeoutMs: 5000 + 2 * timings.electionTimeoutMs, peerClient: () => peerClient })
+  const compactionHashes = new CompactionHashes(logger)
+  if (options.hashCompactions) member.beforeCompaction = (revision) => { void compactionHashes.record(machine.store, revision) }
   const internals: EtcdInternals = {
+    compactionHashes,
     member, client, identity, name, peerUrls, clientUrls, clock, random: options.random, tokens, clientCertAuth: options.clientCertAuth ?? false, electionTimeoutMs: timings.electionTimeoutMs, admin,
     bcryptCost: cost < smallestCost || cost > largestCost ? defaultBcryptCost : cost,
   }

@@ -9,7 +9,9 @@ import { insider } from './auth/caller.ts'
 import { LeaderDuties } from './consensus/leader-duties.ts'
 import { LeaseAccess } from './consensus/lease-access.ts'
 import { noQuestions, questionsOf, type QuestioningTransport } from './consensus/peer-questions.ts'
+import type { ProposalWaiter } from './consensus/proposals.ts'
 import { Replica, type ReplicaHost, type ReplicaOptions, type Timings } from './consensus/replica.ts'
+import { LeaseCheckpoints } from './lease/lease-checkpoints.ts'
 import { LeaseExpiry } from './lease/lease-expiry.ts'
 import { longestConnected } from './membership/reconfiguration-checks.ts'
 import type { MembershipProposal } from './membership/membership-store.ts'
@@ -20,9 +22,9 @@ import { WatchHub } from './mvcc/watch-hub.ts'
 import type { LeaseTimes } from './peer/peer-requests.ts'
 import type { PeerHandler, PeerTransport } from './peer/peer-transport.ts'
 import { Quota } from './quota.ts'
+import { Scrubber } from './scrubber.ts'
 import type { RaftStatus } from './raft/status.ts'
 import type { AppliedResult, LoggedRequest, StateMachine } from './state-machine.ts'
-import { yieldToLoop } from './yield-to-loop.ts'
 
 export interface MemberOptions {
   readonly machine: StateMachine
@@ -34,6 +36,8 @@ export interface MemberOptions {
   /** 0 or less: no quota. */
   readonly quotaBytes: number
   readonly progressNotifyIntervalMs: number
+  /** How often a leader says through the log what is left of leases. Default: never. */
+  readonly leaseCheckpointIntervalMs?: number | undefined
   readonly timings: Timings
   readonly metrics?: EtcdMetrics
   /** How it takes part in a log; without, requests are applied at once. */
@@ -45,8 +49,6 @@ export class MemberRemovedError extends Error {
   override readonly name = 'MemberRemovedError'
 }
 
-const scrubRevisions = 500
-const scrubBytes = 1024 * 1024
 /** A removed member still answers, so that the others learn of it. */
 const removedDelayMs = 1000
 
@@ -57,6 +59,8 @@ export class Member implements ReplicaHost {
   readonly machine: StateMachine
   readonly hub: WatchHub
   readonly memberId: bigint
+  /** Told before a compaction is applied. */
+  beforeCompaction: ((revision: number) => void) | undefined
   readonly #options: MemberOptions
   readonly #clock: Clock
   readonly #logger: Logger
@@ -64,12 +68,13 @@ export class Member implements ReplicaHost {
   readonly #quota: Quota
   readonly #expiry: LeaseExpiry
   readonly #leases: LeaseAccess
+  readonly #checkpoints: LeaseCheckpoints | undefined
   readonly #duties: LeaderDuties
   readonly #progressAlarm: Alarm
   readonly #v2Alarm: Alarm
   readonly #removedAlarm: Alarm
   #dispatchPlanned = false
-  #scrubbing: Promise<void> | undefined
+  readonly #scrubber: Scrubber
   #unloggedIndex = 1
   readonly #broken = new AbortController()
   readonly #ready = Promise.withResolvers<void>()
@@ -83,9 +88,13 @@ export class Member implements ReplicaHost {
     this.memberId = memberId
     this.#clock = clock
     this.#logger = logger
+    this.#scrubber = new Scrubber(machine.store, this.metrics.mvcc, clock)
     this.hub = new WatchHub(machine.store, queueMicrotask, setImmediate)
     this.#quota = new Quota(options.quotaBytes, machine, logger, () => this.propose({ type: 'alarm', action: 'ACTIVATE', memberId, alarm: 'NOSPACE' }, never))
     this.#expiry = new LeaseExpiry(machine.leases, clock, (id) => this.#revokeExpired(id))
+    this.#checkpoints = options.leaseCheckpointIntervalMs === undefined ? undefined : new LeaseCheckpoints(machine.leases, clock, options.leaseCheckpointIntervalMs, (checkpoints) => {
+      this.propose({ type: 'leaseCheckpoint', checkpoints }, never, true).catch((error: unknown) => logger.warn('what is left of leases was not said', { error: String(error) }))
+    })
     this.#progressAlarm = new Alarm(clock, () => {
       this.hub.notifyProgress()
       this.#progressAlarm.set(options.progressNotifyIntervalMs)
@@ -95,10 +104,12 @@ export class Member implements ReplicaHost {
     })
     this.#removedAlarm = new Alarm(clock, () => this.broke(new MemberRemovedError('the member has been permanently removed from the cluster')))
     this.#replica = options.replica && new Replica({ ...options.replica, machine, clock, logger, memberId, timings, metrics: this.metrics, host: this })
-    this.#leases = new LeaseAccess({ machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs })
+    this.#leases = new LeaseAccess({
+      machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs,
+      takeBackCheckpoint: (id, signal) => this.propose({ type: 'leaseCheckpoint', checkpoints: [{ id, remainingTtlSeconds: 0 }] }, signal, true),
+    })
     this.#duties = new LeaderDuties({ member: this, clock, logger, name: options.name, clientUrls: options.clientUrls })
     if (options.replica) options.replica.recovered.wal.onFull = () => { if (!this.#stopped) this.#quota.raiseNoSpace('the disk is full') }
-    machine.store.onUnpinned = () => { if (machine.store.needsScrub) void this.scrub() }
     // Who never waits for it need not hear of its failure.
     this.#ready.promise.catch(() => {})
   }
@@ -128,7 +139,7 @@ export class Member implements ReplicaHost {
   /** Begins. With others in the cluster `openTransport` makes the way to them. */
   async start(openTransport?: (handler: PeerHandler, member: Member) => Promise<QuestioningTransport>): Promise<void> {
     this.#progressAlarm.set(this.#options.progressNotifyIntervalMs)
-    if (this.machine.store.needsScrub) void this.scrub()
+    this.#scrubber.scrubIfNeeded()
     if (!this.#replica) {
       this.startLeading()
       this.#ready.resolve()
@@ -152,20 +163,23 @@ export class Member implements ReplicaHost {
   }
 
   /** Resolves when the request is committed and applied here. Keys and values must not change before that. */
-  propose(asked: LoggedRequest, signal: AbortSignal): Promise<AppliedResult> {
+  propose(asked: LoggedRequest, signal: AbortSignal, leaderOnly = false): Promise<AppliedResult> {
+    return new Promise((resolve, reject) => this.submit(asked, signal, { resolve, reject }, leaderOnly))
+  }
+
+  /** The same without a promise: `waiter` hears of it at once. @throws what is known before: it is not asked then */
+  submit(asked: LoggedRequest, signal: AbortSignal, waiter: ProposalWaiter, leaderOnly = false): void {
     // Without a caller it is the member itself, or the API server beside it.
     const request = asked.caller === undefined && this.machine.auth.enabled ? { ...asked, caller: insider } : asked
-    try {
-      this.checkServing(signal)
-      this.#quota.check(request)
-      if (this.#replica) return this.#replica.propose({ type: 'request', request }, signal)
-      this.#unloggedIndex++
-      const result = this.apply(request, this.#unloggedIndex)
-      this.#planDispatch()
-      return Promise.resolve(result)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    this.checkServing(signal)
+    this.#quota.check(request)
+    if (this.#replica) { this.#replica.submit(leaderOnly ? { type: 'request', request, leaderOnly } : { type: 'request', request }, signal, waiter); return }
+    this.#unloggedIndex++
+    const askedMs = this.#clock.monotonic()
+    const result = this.apply(request, this.#unloggedIndex)
+    this.answered(request, askedMs)
+    this.#planDispatch()
+    waiter.resolve(result)
   }
 
   /** Resolves when the change is applied here; check it before with `machine.membership`. @throws EtcdError refused */
@@ -205,9 +219,17 @@ export class Member implements ReplicaHost {
   forgetAppliedEntries(): void { this.#replica?.driver.forgetAppliedEntries() }
 
   /** Seconds to live; 0 when there is no such lease. */
-  renewLease(id: bigint, signal: AbortSignal): Promise<number> { return this.#leases.renew(id, signal) }
+  renewLease(id: bigint, signal: AbortSignal): Promise<number> { return this.#counted(this.#leases.renew(id, signal)) }
   /** As the leader's own book says. @throws EtcdError not leader */
-  renewOwnLease(id: bigint, signal: AbortSignal): Promise<number> { return this.#leases.renewHere(id, signal) }
+  renewOwnLease(id: bigint, signal: AbortSignal): Promise<number> { return this.#counted(this.#leases.renewHere(id, signal)) }
+
+  /** The leader counts the renewals that it sees. */
+  async #counted(renewal: Promise<number>): Promise<number> {
+    const ttlSeconds = await renewal
+    if (ttlSeconds > 0 && this.isLeader) this.metrics.leases.renewed.inc()
+    return ttlSeconds
+  }
+
   leaseTimes(id: bigint, withKeys: boolean, signal: AbortSignal): Promise<LeaseTimes> { return this.#leases.times(id, withKeys, signal) }
   ownLeaseTimes(id: bigint, withKeys: boolean, signal: AbortSignal): Promise<LeaseTimes> { return this.#leases.timesHere(id, withKeys, signal) }
 
@@ -215,6 +237,7 @@ export class Member implements ReplicaHost {
 
   apply(request: LoggedRequest, index: number): AppliedResult {
     const begunMs = this.#clock.monotonic()
+    if (request.type === 'compaction') this.beforeCompaction?.(request.revision)
     let result: AppliedResult | undefined
     try {
       result = this.machine.apply(request, begunMs, index)
@@ -233,12 +256,14 @@ export class Member implements ReplicaHost {
 
   startLeading(): void {
     this.#expiry.start(this.isSole ? 0 : this.#options.timings.electionTimeoutMs)
+    this.#checkpoints?.start()
     this.#armV2()
     this.#duties.startLeading()
   }
 
   stopLeading(): void {
     this.#expiry.stop()
+    this.#checkpoints?.stop()
     this.#v2Alarm.clear()
     this.#duties.stopLeading()
   }
@@ -251,7 +276,7 @@ export class Member implements ReplicaHost {
 
   stateReplaced(): void {
     this.hub.storeReplaced()
-    if (this.machine.store.needsScrub) void this.scrub()
+    this.#scrubber.scrubIfNeeded()
   }
 
   removed(): void {
@@ -280,7 +305,7 @@ export class Member implements ReplicaHost {
 
   #revokeExpired(id: bigint): void {
     this.metrics.leases.expired.inc()
-    this.#leases.confirmLeading(never).then(() => this.propose({ type: 'leaseRevoke', id }, never)).catch((error: unknown) => {
+    this.#leases.confirmLeading(never).then(() => this.propose({ type: 'leaseRevoke', id }, never, true)).catch((error: unknown) => {
       // Somebody else may have revoked it meanwhile; whoever leads now will do it.
       if (error instanceof EtcdError && (error.reason === 'NotFound' || error.reason === 'Unavailable' || !this.isLeader)) return
       this.#logger.error('an expired lease was not revoked', error, { lease: id.toString(16) })
@@ -295,31 +320,16 @@ export class Member implements ReplicaHost {
   }
 
   /** Frees what compactions made unreadable, in pieces that yield; resolves when it is done for now. */
-  scrub(): Promise<void> {
-    this.#scrubbing ??= this.#scrubInPieces().finally(() => { this.#scrubbing = undefined })
-    return this.#scrubbing
-  }
-
-  async #scrubInPieces(): Promise<void> {
-    await yieldToLoop()
-    const { mvcc } = this.metrics
-    const begunMs = this.#clock.monotonic()
-    for (let goesOn = true; goesOn && !this.#stopped;) {
-      const pieceMs = this.#clock.monotonic()
-      goesOn = this.machine.store.scrub(scrubRevisions, scrubBytes)
-      mvcc.dbCompactionPauseMs.observe(this.#clock.monotonic() - pieceMs)
-      if (goesOn) await yieldToLoop()
-    }
-    mvcc.dbCompactionTotalMs.observe(this.#clock.monotonic() - begunMs)
-    mvcc.dbCompactionLast.set(Math.floor(this.#clock.now() / 1000))
-  }
+  scrub(): Promise<void> { return this.#scrubber.scrub() }
 
   #stopTimers(): void {
     this.#expiry.close()
+    this.#checkpoints?.stop()
     this.#progressAlarm.close()
     this.#v2Alarm.close()
     this.#removedAlarm.close()
     this.#duties.stop()
+    this.#scrubber.stop()
   }
 
   /** Ends: refuses what waits, lets the write that is in flight finish, closes the watches. */

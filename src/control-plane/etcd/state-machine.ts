@@ -9,7 +9,7 @@ import { nobody, type Caller } from './auth/caller.ts'
 import { checkDeleteRequest, checkLeaseKeys, checkPutRequest, checkTxnRequest } from './auth/check-request.ts'
 import { LeaseBook } from './lease/lease-book.ts'
 import { MvccStore } from './mvcc/mvcc-store.ts'
-import { runTransaction } from './mvcc/transaction.ts'
+import { runOperation, runTransaction } from './mvcc/transaction.ts'
 import { MembershipStore } from './membership/membership-store.ts'
 import { V2Store } from './v2/v2-store.ts'
 import type { V2Request, V2Result } from './v2/v2-request.ts'
@@ -60,6 +60,7 @@ export class StateMachine {
   /** Makes the token of an authenticated user; the tokens are this member's, not part of the state. */
   assignToken: ((username: string, authRevision: number, prefix: string, index: number) => string) | undefined
   readonly #alarms = new Map<string, AlarmMember>()
+  readonly #leaseExists = (id: bigint): boolean => this.leases.has(id)
 
   constructor(smallestTtlSeconds: number) {
     const leases = new LeaseBook(smallestTtlSeconds)
@@ -95,7 +96,7 @@ export class StateMachine {
   apply(request: LoggedRequest, nowMs: number, index = 0): AppliedResult {
     if (this.auth.enabled) this.#checkPermission(request, request.caller ?? nobody)
     switch (request.type) {
-      case 'put': case 'deleteRange': return { type: 'txn', response: this.#transaction({ compare: [], success: [request], failure: [] }) }
+      case 'put': case 'deleteRange': return { type: 'txn', response: this.#write(request) }
       case 'txn': return { type: 'txn', response: this.#transaction(request) }
       case 'compaction': this.store.compact(request.revision); return done
       case 'leaseGrant':
@@ -141,7 +142,8 @@ export class StateMachine {
     if (!this.auth.enabled) throw etcdError('authNotEnabled')
     const user = this.auth.user(name)
     if (!user || user.noPassword) throw etcdError('authFailed')
-    return this.assignToken?.(name, this.auth.revision, simpleToken, index) ?? ''
+    // Tokens are the same on all members, the original's too: they name the entry before.
+    return this.assignToken?.(name, this.auth.revision, simpleToken, Math.max(0, index - 1)) ?? ''
   }
 
   #transaction(request: EtcdTxnRequest): EtcdTxnResponse {
@@ -149,7 +151,13 @@ export class StateMachine {
       if (this.hasAlarm('NOSPACE') && writes(request)) throw etcdError('noSpace')
       if (this.hasAlarm('CORRUPT')) throw etcdError('corrupt')
     }
-    return runTransaction(this.store, request, (id) => this.leases.has(id))
+    return runTransaction(this.store, request, this.#leaseExists)
+  }
+
+  /** A single operation is a transaction without a condition. */
+  #write(request: Extract<LoggedRequest, { readonly type: 'put' | 'deleteRange' }>): EtcdTxnResponse {
+    if (this.#alarms.size > 0) return this.#transaction({ compare: [], success: [request], failure: [] })
+    return runOperation(this.store, request, this.#leaseExists)
   }
 }
 

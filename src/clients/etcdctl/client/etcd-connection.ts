@@ -200,5 +200,5 @@ export function describeCallError(error: unknown): string {
   if (!(error instanceof GrpcError)) return error instanceof Error ? error.message : String(error)
   if (error.code === 'DeadlineExceeded') return 'context deadline exceeded'
   if (error.code === 'Canceled' && !error.message.startsWith('etcdserver: ')) return 'context canceled'
-  return error.message.startsWith('etcdserver: ') || error.message.startsWith('auth: ') ? error.message : `rpc error: code = ${error.code} desc = ${error.message}`
+  return error.message.startsWith('etcdserver: ') ? error.message : `rpc error: code = ${error.code} desc = ${error.message}`
 }

@@ -83,6 +83,18 @@ async function demandEmpty(connection: EtcdConnection, prefix: string, hint: str
   if (kvs.length > 0) throw new ExitError(exitCodes.invalidInput, `prefix ${quote(prefix)} has keys. Delete with ${hint} first`)
 }
 
+const barColumns = 100
+
+/** How far it is, in one line: `2 / 60 [-->____] 3.33% 1 p/s`. Upstream: github.com/cheggaaa/pb */
+export function progressBar(done: number, total: number): string {
+  const head = `${done} / ${total} [`
+  const tail = `] ${((done * 100) / total).toFixed(2)}% ${done === 0 ? '?' : 1} p/s`
+  const width = barColumns - head.length - tail.length
+  const filled = Math.ceil((width * done) / total)
+  const bar = filled === 0 ? '' : filled >= width ? '-'.repeat(width) : `${'-'.repeat(filled - 1)}>`
+  return `${head}${bar.padEnd(width, '_')}${tail}`
+}
+
 function randomKey(prefix: Uint8Array, length: number): Uint8Array { return Buffer.concat([prefix, realRandom.bytes(9), new Uint8Array(length - 9)]) }
 
 async function cleanUp(session: Session, connection: EtcdConnection, prefix: string, compact: boolean): Promise<void> {
@@ -128,6 +140,8 @@ const perf = defineCommand({
     const started = session.clock.monotonic()
     let issued = 0
     let shown = -1
+    // On a terminal each state takes the place of the one before.
+    const returns = process.stderr.isTTY ? '\r' : ''
     // The n-th request is due after n / limit seconds.
     const results = await putAll(session, connections, async () => {
       const due = (issued++ / limit) * 1000
@@ -135,10 +149,10 @@ const perf = defineCommand({
       const now = session.clock.monotonic() - started
       if (now < due) await sleep(session.clock, due - now, interrupted.signal).catch(() => {})
       const second = Math.floor(due / 1000)
-      if (second > shown) { shown = second; session.err(`\r ${second} / ${perfSeconds} s`) }
+      if (second > shown) { shown = second; session.err(`${returns}${progressBar(second, perfSeconds)}`) }
       return { key: randomKey(prefix, 256), value }
     })
-    session.err(`\r ${perfSeconds} / ${perfSeconds} s\n`)
+    if (returns !== '') session.err(`${returns}${progressBar(perfSeconds, perfSeconds)}\n`)
     process.removeListener('SIGINT', stop)
     try {
       await cleanUp(session, first, flags.prefix, flags['auto-compact'])

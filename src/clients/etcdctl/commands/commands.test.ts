@@ -2,10 +2,11 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { nameOf } from '../command.ts'
+import { complete } from '../complete.ts'
 import { findCommand } from '../find-command.ts'
 import { globalFlags, readEnvironment } from '../global-flags.ts'
 import { suggestCommands } from '../help-text.ts'
-import { perfVerdict } from './check.ts'
+import { perfVerdict, progressBar } from './check.ts'
 import { rootCommand } from './index.ts'
 import { parseCompare } from './txn.ts'
 import { watchTarget } from './watch.ts'
@@ -40,7 +41,7 @@ test('what to watch and what to run', () => {
 
 test('the environment: values, conflicts, strangers', () => {
   const reading = readEnvironment({ ETCDCTL_ENDPOINTS: 'a,b', ETCDCTL_API: '3', ETCDCTL_HEX: 'maybe', ETCDCTL_FOO: '1', PATH: '/' }, globalFlags, new Set())
-  assert.deepEqual(reading, { values: { endpoints: ['a', 'b'] }, unrecognized: ['ETCDCTL_FOO=1'] })
+  assert.deepEqual(reading, { values: { endpoints: ['a', 'b'], hex: false }, unrecognized: ['ETCDCTL_FOO=1'] })
   assert.equal(readEnvironment({ ETCDCTL_USER: 'x' }, globalFlags, new Set(['user'])).conflict, 'ETCDCTL_USER')
 })
 
@@ -50,4 +51,22 @@ test('the verdict of check perf', () => {
   const bad = perfVerdict({ latencies: [0.01, 0.9], errors: new Map([['boom', 2]]), totalSeconds: 60 }, 150)
   assert.equal(bad.passed, false)
   assert.deepEqual(bad.lines, ['FAIL: too many errors', 'FAIL: ERROR(boom) -> 2', 'FAIL: Throughput too low: 1 writes/s', 'Slowest request took too long: 0.900000s', 'Stddev too high: 0.445000s', 'FAIL'])
+})
+
+test('a progress bar fills a line of a hundred columns', () => {
+  assert.equal(progressBar(0, 60), `0 / 60 [${'_'.repeat(79)}] 0.00% ? p/s`)
+  assert.equal(progressBar(4, 60), `4 / 60 [----->${'_'.repeat(73)}] 6.67% 1 p/s`)
+  assert.equal(progressBar(60, 60).length, 100)
+})
+
+test('completion: commands, flags, values of flags, and when files are meant', () => {
+  const ask = (...words: string[]): string => { const { candidates, directive } = complete(rootCommand, globalFlags, words); return `${candidates.map((one) => one.split('\t')[0]).join(' ')} :${directive}` }
+  assert.equal(ask('le'), 'lease :4')
+  assert.equal(ask('lease', 'g'), 'grant :4')
+  assert.equal(ask('get', '--pre'), '--prefix :4')
+  assert.equal(ask('get', '--order', ''), 'ASCEND DESCEND :0')
+  assert.equal(ask('get', '--order=D'), '--order=DESCEND :0')
+  assert.equal(ask('get', 'a'), ' :0')
+  assert.equal(ask('-w', 'j'), 'json :0')
+  assert.equal(ask('completion', ''), 'bash zsh fish powershell :4')
 })

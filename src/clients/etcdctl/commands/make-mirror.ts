@@ -43,7 +43,7 @@ export const makeMirrorCommand = defineCommand({
     const rename = (key: Uint8Array): Uint8Array => Buffer.concat([destinationPrefix, key.subarray(prefix.length)])
     const counter = { total: 0 }
     using _ = reportEvery(session.clock, progressMs, () => session.out(`${counter.total}\n`))
-    const mirror = new Mirror(from, to, prefix, rename, Math.max(1, flags['max-txn-ops']), counter)
+    const mirror = new Mirror({ from, to, prefix, rename, maxOperations: Math.max(1, flags['max-txn-ops']), counter, signal: session.closing })
     const revision = startRevision > 0 ? startRevision : await mirror.copyAll()
     await mirror.follow(revision + 1)
     throw new ExitError(exitCodes.error, 'etcdserver: mvcc: required revision has been compacted')
@@ -57,6 +57,16 @@ function reportEvery(clock: Clock, periodMs: number, report: () => void): Dispos
   return { [Symbol.dispose]: () => timer[Symbol.dispose]() }
 }
 
+interface MirrorOptions {
+  readonly from: EtcdConnection
+  readonly to: EtcdConnection
+  readonly prefix: Uint8Array
+  readonly rename: (key: Uint8Array) => Uint8Array
+  readonly maxOperations: number
+  readonly counter: { total: number }
+  readonly signal: AbortSignal
+}
+
 class Mirror {
   readonly #from: EtcdConnection
   readonly #to: EtcdConnection
@@ -64,9 +74,10 @@ class Mirror {
   readonly #rename: (key: Uint8Array) => Uint8Array
   readonly #maxOperations: number
   readonly #counter: { total: number }
-  readonly #signal = new AbortController().signal
+  readonly #signal: AbortSignal
 
-  constructor(from: EtcdConnection, to: EtcdConnection, prefix: Uint8Array, rename: (key: Uint8Array) => Uint8Array, maxOperations: number, counter: { total: number }) {
+  constructor({ from, to, prefix, rename, maxOperations, counter, signal }: MirrorOptions) {
+    this.#signal = signal
     this.#from = from
     this.#to = to
     this.#range = prefix.length === 0 ? { key: everything, rangeEnd: everything } : { key: prefix, rangeEnd: prefixEnd(prefix) }

@@ -297,3 +297,50 @@ test('no leader: a write says so after its time', async () => {
   await assert.rejects(cluster.until(() => put(up(first), 'k', 'v')), { reason: 'Unavailable', message: /^etcdserver: request timed out/ })
   await assert.rejects(cluster.until(() => get(up(first), 'k')), { reason: 'Unavailable', message: /^etcdserver: request timed out/ })
 })
+
+test('the first election need not wait for a leader that there never was', async () => {
+  const readyAfterMs = async (hurryFirstElection: boolean): Promise<number> => {
+    await using cluster = await SimulatedCluster.start({ size: 3, settings: { hurryFirstElection } })
+    return cluster.clock.monotonic()
+  }
+  const [hurried, patient] = [await readyAfterMs(true), await readyAfterMs(false)]
+  assert.ok(patient >= 1000, `an election timeout passes: ${patient}`)
+  assert.ok(hurried < patient && hurried < 1500, `${hurried} after ${patient}`)
+})
+
+test("a follower's disk is full: the cluster says NOSPACE; a member that can't write acknowledges nothing, the others go on; with room it catches up", async () => {
+  await using cluster = await SimulatedCluster.start({ size: 3, settings: { snapshotCount: 100_000, zeroedBytes: 16_384, segmentBytes: 200_000 } })
+  const full = cluster.nodes.find(({ etcd }) => etcd?.internals.member.isLeader === false)
+  const leader = cluster.leader()
+  assert.ok(full && leader)
+  full.disk.capacityBytes = 90_000
+  let refused = 0
+  await cluster.until(async () => { for (let i = 0; i < 200 && refused === 0; i++) await put(leader.etcd, `k${i}`, 'v'.repeat(1000)).catch(() => { refused++ }) })
+  assert.equal(refused, 1)
+  const { machine } = leader.etcd.internals.member
+  assert.deepEqual(machine.alarms, [{ memberId: full.id, alarm: 'NOSPACE' }])
+  // Somebody disarms it, although there is no room: the others are a majority.
+  await cluster.until(() => leader.etcd.internals.client.propose({ type: 'alarm', action: 'DEACTIVATE', memberId: full.id, alarm: 'NOSPACE' }, signal))
+  for (let i = 0; i < 60; i++) await cluster.until(() => put(leader.etcd, `more${i}`, 'v'.repeat(1000)).catch(() => leader.etcd.internals.client.propose({ type: 'alarm', action: 'DEACTIVATE', memberId: full.id, alarm: 'NOSPACE' }, signal)))
+  assert.equal(up(full).broken.aborted, false)
+  assert.ok(up(full).internals.member.appliedIndex < leader.etcd.internals.member.appliedIndex, 'it is behind')
+  full.disk.capacityBytes = Infinity
+  await cluster.clock.advance(3000)
+  await assertSame(cluster)
+})
+
+test('lease checkpoints, when asked for: the next leader goes on with what was left, and a renewal gives the whole time again', async () => {
+  await using cluster = await SimulatedCluster.start({ size: 3, settings: { leaseCheckpointIntervalMs: 10_000 } })
+  const leader = cluster.leader()
+  assert.ok(leader)
+  const [kept, renewed] = [await cluster.until(() => leader.etcd.client.leaseGrant(100, signal)), await cluster.until(() => leader.etcd.client.leaseGrant(100, signal))]
+  await cluster.clock.advance(41_000)
+  assert.equal((await cluster.until(() => leader.etcd.client.leaseKeepAlive(renewed.id, signal))).ttlSeconds, 100)
+  const to = cluster.running.find(({ id }) => id !== leader.id)
+  assert.ok(to)
+  await cluster.until(() => leader.etcd.internals.member.transferLeadership(to.id, signal))
+  await cluster.clock.advance(500)
+  const left = async (id: bigint): Promise<number> => (await cluster.until(() => to.etcd.client.leaseTimeToLive(id, signal))).ttlSeconds
+  assert.ok(await left(kept.id) < 75 && await left(kept.id) > 50, `${await left(kept.id)} s are left`)
+  assert.ok(await left(renewed.id) > 95, `${await left(renewed.id)} s are left`)
+})

@@ -14,6 +14,8 @@ export interface LeaseAccessOptions {
   /** Without one this member leads. */
   readonly replica: Replica | undefined
   readonly heartbeatIntervalMs: number
+  /** Says through the log that the lease has its whole time again. */
+  readonly takeBackCheckpoint: (id: bigint, signal: AbortSignal) => Promise<unknown>
 }
 
 const retryMs = 50
@@ -42,6 +44,8 @@ export class LeaseAccess {
   async renewHere(id: bigint, signal: AbortSignal): Promise<number> {
     const { leases } = this.#options.machine
     await this.#beCurrent(signal, leases.has(id))
+    // Or the next leader would take away what is given here.
+    if (leases.checkpointOf(id) > 0) await this.#options.takeBackCheckpoint(id, signal)
     return leases.renew(id, this.#options.clock.monotonic())
   }
 
@@ -64,7 +68,9 @@ export class LeaseAccess {
   /** Makes sure of leading when time has passed unnoticed. @throws EtcdError not leader, request timed out */
   async confirmLeading(signal: AbortSignal): Promise<void> {
     const { replica, clock, heartbeatIntervalMs } = this.#options
-    if (!replica || replica.driver.isSole || clock.monotonic() - replica.driver.latestTickMs <= staleTicks * heartbeatIntervalMs) return
+    if (!replica || replica.driver.isSole) return
+    const { latestTickMs, hasStoodStill } = replica.driver
+    if (!hasStoodStill && clock.monotonic() - latestTickMs <= staleTicks * heartbeatIntervalMs) return
     await replica.readIndex(signal)
     if (!replica.isLeader) throw etcdError('notLeader')
   }

@@ -76,7 +76,9 @@ export class LogStorage implements RaftStorage {
   }
 
   /** Drops what is applied, but not the last `count` entries of it nor the last `bytes` bytes. */
-  dropApplied(applied: number, count: number, bytes: number): void {
+  dropApplied(index: number, count: number, bytes: number): void {
+    // A state that is being taken over may be ahead of all entries.
+    const applied = Math.min(index, this.lastIndex())
     let drop = 0
     let kept = this.#keptBytes
     while (this.#before.index + drop < applied) {

@@ -15,17 +15,34 @@ import { writeRequest } from '../wal/request-codec.ts'
 import type { WriteAheadLog } from '../wal/write-ahead-log.ts'
 import type { RequestId, RequestIds } from './request-ids.ts'
 
-export type Proposed = { readonly type: 'request'; readonly request: LoggedRequest } | { readonly type: 'confChange'; readonly change: Omit<ConfChange, 'id'> }
+/** What `leaderOnly` asks for goes by what a leader knows: it ends when another one leads, instead of being passed on. */
+export type Proposed = { readonly type: 'request'; readonly request: LoggedRequest; readonly leaderOnly?: boolean } | { readonly type: 'confChange'; readonly change: Omit<ConfChange, 'id'> }
 
-export interface Proposal {
+/** Is told what became of a request, at once when it is applied. It must not throw; after the first answer it hears of no other that counts. */
+export interface ProposalWaiter {
+  resolve(result: AppliedResult): void
+  reject(error: unknown): void
+}
+
+export class Proposal {
   readonly id: RequestId
   readonly proposed: Proposed
   readonly signal: AbortSignal
-  readonly resolve: (result: AppliedResult) => void
-  readonly reject: (error: unknown) => void
+  readonly #waiter: ProposalWaiter
   readonly askedMs: number
   /** Answered already, by an error. */
-  abandoned: boolean
+  abandoned = false
+
+  constructor(id: RequestId, proposed: Proposed, signal: AbortSignal, waiter: ProposalWaiter, askedMs: number) {
+    this.id = id
+    this.proposed = proposed
+    this.signal = signal
+    this.#waiter = waiter
+    this.askedMs = askedMs
+  }
+
+  resolve(result: AppliedResult): void { this.#waiter.resolve(result) }
+  reject(error: unknown): void { this.#waiter.reject(error) }
 }
 
 export interface ProposalsOptions {
@@ -59,14 +76,17 @@ export class Proposals {
 
   get count(): number { return this.#queue.length + this.#pending.size }
 
-  /** Resolves when it is applied here. @throws EtcdError (at once) too many requests */
+  /** Resolves when it is applied here. @throws EtcdError (rejects) too many requests */
   add(proposed: Proposed, signal: AbortSignal): Promise<AppliedResult> {
+    return new Promise((resolve, reject) => this.submit(proposed, signal, { resolve, reject }))
+  }
+
+  /** The same without a promise. @throws EtcdError too many requests */
+  submit(proposed: Proposed, signal: AbortSignal, waiter: ProposalWaiter): void {
     if (this.count >= queueLimit) throw etcdError('tooManyRequests')
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ id: this.#options.ids.next(), proposed, signal, resolve, reject, askedMs: this.#options.clock.monotonic(), abandoned: false })
-      this.#lookTimer ??= this.#options.clock.setTimer(lookMs, () => this.#look(), { keepAlive: false })
-      this.#options.wake()
-    })
+    this.#queue.push(new Proposal(this.#options.ids.next(), proposed, signal, waiter, this.#options.clock.monotonic()))
+    this.#lookTimer ??= this.#options.clock.setTimer(lookMs, () => this.#look(), { keepAlive: false })
+    this.#options.wake()
   }
 
   /** Gives Raft the next batch, when there is a leader to take it. Called between two writes; the promise is of the room on the disk. */
@@ -89,7 +109,8 @@ export class Proposals {
       taken++
       if (proposal.abandoned) continue
       if (proposal.signal.aborted) { proposal.reject(proposal.signal.reason); continue }
-      const { request } = proposal.proposed
+      const { request, leaderOnly = false } = proposal.proposed
+      if (leaderOnly && raft.role !== 'leader') { proposal.reject(etcdError('notLeader')); continue }
       writeRequest(this.#writer, this.#options.ids.varintOf(proposal.id), request)
       bytes = this.#writer.length
       reserves = Math.max(reserves, reservesLeftBy(request))

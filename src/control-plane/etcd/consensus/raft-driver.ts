@@ -76,6 +76,8 @@ export class RaftDriver {
   confState: ConfState
   /** When the last tick was, monotonic milliseconds. */
   latestTickMs: number
+  /** For longer than an election takes; until a quorum has confirmed a read since. */
+  hasStoodStill = false
   #pumping: Promise<void> | undefined
   #tickTimer: Timer | undefined
 
@@ -127,13 +129,27 @@ export class RaftDriver {
     this.wake()
   }
 
+  /** As if nearly a whole election timeout had passed: at the start nobody needs to wait for a leader that there never was. */
+  hurryElection(): void {
+    const ticks = Math.round(this.#options.electionTimeoutMs / this.#options.heartbeatIntervalMs) - 2
+    for (let i = 0; i < ticks && !this.hasLeader; i++) this.node.tick()
+    this.wake()
+  }
+
   // ---- ticks ----
 
   #armTicks(): void {
-    if (this.#tickTimer !== undefined || this.#ended.signal.aborted || (this.isSole && this.isLeader)) return
-    this.#tickTimer = this.#options.clock.setTimer(this.#options.heartbeatIntervalMs, () => {
+    const { clock, heartbeatIntervalMs } = this.#options
+    if (this.#tickTimer !== undefined || this.#ended.signal.aborted || (this.isSole && this.isLeader)) {
+      if (this.isSole) this.latestTickMs = clock.monotonic()
+      return
+    }
+    this.#tickTimer = clock.setTimer(heartbeatIntervalMs, () => {
       this.#tickTimer = undefined
-      this.latestTickMs = this.#options.clock.monotonic()
+      const now = clock.monotonic()
+      // This process stood still: meanwhile others may have chosen another leader.
+      if (now - this.latestTickMs > this.electionTimeoutMs) this.hasStoodStill = true
+      this.latestTickMs = now
       this.node.tick()
       this.wake()
       this.#armTicks()
@@ -168,6 +184,7 @@ export class RaftDriver {
     this.#send(ready.messages)
     const writing = ready.mustSync ? this.#write(ready) : undefined
     if (ready.committedEntries.length > 0) this.queue.add(ready.committedEntries)
+    if (ready.readStates.length > 0) this.hasStoodStill = false
     for (const state of ready.readStates) this.#host.readConfirmed(state)
     if (writing) await writing
     if (this.#ended.signal.aborted) return

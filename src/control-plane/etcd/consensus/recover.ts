@@ -19,7 +19,7 @@ import { readRequest } from '../wal/request-codec.ts'
 import { WriteAheadLog, type WalOptions } from '../wal/write-ahead-log.ts'
 import { forceNewCluster } from './force-new-cluster.ts'
 import type { LogStart } from './log-storage.ts'
-import type { StateStore } from './state-store.ts'
+import type { LoadedState, StateMark, StateStore } from './state-store.ts'
 
 export interface RecoverOptions {
   readonly wal: WalOptions
@@ -51,7 +51,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const loaded = await options.store.load(machine, (mark) => marks.some(({ index, term }) => index === mark.index && term === mark.term))
   const firstKept = (await listSegments(walOptions.disk, walOptions.folder))[0]?.firstIndex ?? 0
   const mark = loaded && (firstKept <= loaded.mark.index + 1 ? loaded.mark : loaded.database)
-  const replayer = new Replayer(machine, nowMs, mark?.confState ?? emptyConfState, mark ?? { index: 0, term: 0 }, loaded?.appliedIndex ?? 0, loaded?.v2Index ?? 0)
+  const replayer = new Replayer(machine, nowMs, mark, loaded)
   const { log, hardState, tail } = await WriteAheadLog.open({ ...walOptions, snapshot: mark ?? { index: 0, term: 0 }, replay: (entry) => replayer.replay(entry) })
   try {
     if (loaded && replayer.index < loaded.appliedIndex) {
@@ -79,7 +79,7 @@ async function createNew({ wal: options, machine, initial, nowMs }: RecoverOptio
   const { memberId, clusterId, members, isNewCluster } = initial
   const first = isNewCluster ? bootstrapLog(members.map((member) => ({ id: member.id, context: Buffer.from(encodeMember(member)) }))) : { entries: [], hardState: emptyHardState }
   const wal = await WriteAheadLog.create(options, { identity: { memberId, clusterId }, ...first })
-  const replayer = new Replayer(machine, nowMs, emptyConfState, { index: 0, term: 0 }, 0, 0)
+  const replayer = new Replayer(machine, nowMs, undefined, undefined)
   for (const entry of first.entries) replayer.replay(entry)
   return { wal, start: { hardState: first.hardState, confState: replayer.confState, applied: { index: replayer.index, term: replayer.term }, tail: [] }, savedIndex: 0 }
 }
@@ -97,29 +97,31 @@ function adoptOldState(replayer: Replayer, machine: StateMachine, initial: Boots
 export class Replayer {
   readonly #machine: StateMachine
   readonly #nowMs: number
-  readonly #appliedIndex: number
-  readonly #v2Index: number
+  readonly #loaded: LoadedState | undefined
   confState: ConfState
   index: number
   term: number
 
-  constructor(machine: StateMachine, nowMs: number, confState: ConfState, place: { readonly index: number; readonly term: number }, appliedIndex: number, v2Index: number) {
+  /** @param from where the log is read from @param loaded the state that the machine has, which may be further */
+  constructor(machine: StateMachine, nowMs: number, from: StateMark | undefined, loaded: LoadedState | undefined) {
     this.#machine = machine
     this.#nowMs = nowMs
-    this.#appliedIndex = appliedIndex
-    this.#v2Index = v2Index
-    this.confState = confState
-    this.index = place.index
-    this.term = place.term
+    this.#loaded = loaded
+    this.confState = from?.confState ?? emptyConfState
+    this.index = from?.index ?? 0
+    this.term = from?.term ?? 0
   }
 
   replay(entry: Entry): void {
-    const isNew = entry.index > this.#appliedIndex
+    const { appliedIndex = 0, v2Index = 0, database } = this.#loaded ?? {}
+    const isNew = entry.index > appliedIndex
     // What version 3.4 did through its second API is not in its database.
-    const isMissing = isNew || (entry.index > this.#v2Index && isOldRequest(entry.data))
+    const isMissing = isNew || (entry.index > v2Index && isOldRequest(entry.data))
     if (entry.type === entryTypes.normal) { if (isMissing) applyAgain(this.#machine, entry, this.#nowMs) } else this.#changeMembership(entry, isNew)
     this.index = entry.index
     this.term = entry.term
+    // Changes that were refused can't be told any more: the state knows who was left.
+    if (entry.index === appliedIndex && database && database.confState.voters.length > 0) this.confState = database.confState
   }
 
   #changeMembership(entry: Entry, isNew: boolean): void {
@@ -128,6 +130,8 @@ export class Replayer {
     const v2 = 'changes' in change ? change : confChangeOf(entry)
     if (v2 === undefined || (!('changes' in change) && change.nodeId === noMember)) return
     const result = changeMembership(membershipOf(this.confState), v2)
+    // Of what the loaded state holds already, some was refused when it was applied.
+    if (result.type !== 'changed' && !isNew) return
     if (result.type !== 'changed') throw new StorageError('CorruptLog', `entry ${entry.index} changes the membership in a way that is not possible: ${result.reason}`)
     const tracker = new ProgressTracker()
     tracker.config = result.config

@@ -5,7 +5,6 @@ import type { Random } from '../../../lib/base/random.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 import { EtcdError, etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type { ClusterMember } from '../membership/cluster-member.ts'
-import { isConnectedToQuorum } from '../membership/reconfiguration-checks.ts'
 import type { EtcdMetrics } from '../metrics/etcd-metrics.ts'
 import type { PeerHandler, PeerTransport, SnapshotBody } from '../peer/peer-transport.ts'
 import type { ConfChange, ConfChangeV2 } from '../raft/conf-change.ts'
@@ -16,10 +15,12 @@ import type { RaftStatus } from '../raft/status.ts'
 import type { AppliedResult, LoggedRequest, StateMachine } from '../state-machine.ts'
 import { readRequest } from '../wal/request-codec.ts'
 import type { WriteAheadLog } from '../wal/write-ahead-log.ts'
-import { Proposals, type Proposed } from './proposals.ts'
+import { measuredStore } from './measured-store.ts'
+import { Proposals, type ProposalWaiter, type Proposed } from './proposals.ts'
 import { RaftDriver, type DriverHost } from './raft-driver.ts'
 import { ReadRounds } from './read-rounds.ts'
 import { applyConfChangeTo, type Recovered } from './recover.ts'
+import { explainTimeout } from './explain-timeout.ts'
 import { RequestIds } from './request-ids.ts'
 import { Snapshotter } from './snapshotter.ts'
 import type { StateMark, StateStore } from './state-store.ts'
@@ -42,6 +43,8 @@ export interface ReplicaOptions {
   readonly timings: Timings
   readonly preVote?: boolean
   readonly catchUpEntries?: number
+  /** The first election comes sooner, once the others are there. */
+  readonly hurryFirstElection?: boolean
   readonly snapshotCount: number
   readonly snapshotBytes: number
   /** Who is there as long as the log says nothing. */
@@ -69,6 +72,9 @@ export interface ReplicaHost {
   leaderChanged(): void
 }
 
+/** How long others are waited for before the first election is left to its time. */
+const hurryLimitMs = 5000
+
 export class Replica implements PeerHandler, DriverHost {
   readonly driver: RaftDriver
   readonly proposals: Proposals
@@ -86,7 +92,8 @@ export class Replica implements PeerHandler, DriverHost {
   #leaderlessSinceMs: number | undefined
 
   constructor(options: ReplicaOptions) {
-    const { clock, random, memberId, recovered, machine, store, logger, timings, metrics } = options
+    const { clock, random, memberId, recovered, machine, logger, timings, metrics } = options
+    const store = measuredStore(options.store, metrics, clock)
     this.#options = options
     this.timeoutMs = 5000 + 2 * timings.electionTimeoutMs
     this.#leaderlessSinceMs = clock.monotonic()
@@ -120,12 +127,23 @@ export class Replica implements PeerHandler, DriverHost {
   start(transport: PeerTransport | undefined): void {
     this.driver.start(transport)
     this.membershipChanged()
+    if (this.#options.hurryFirstElection && transport) this.#hurryFirstElection(transport, 0)
+  }
+
+  #hurryFirstElection(transport: PeerTransport, waitedMs: number): void {
+    const { clock, timings, memberId, machine } = this.#options
+    if (this.#ended.signal.aborted || this.leaderId !== noMember || waitedMs >= hurryLimitMs) return
+    const others = machine.membership.list().filter((member) => member.id !== memberId)
+    if (others.length > 1 && others.filter(({ id }) => transport.activeSinceMs(id) !== undefined).length > 1) { this.driver.hurryElection(); return }
+    clock.setTimer(timings.heartbeatIntervalMs, () => this.#hurryFirstElection(transport, waitedMs + timings.heartbeatIntervalMs), { keepAlive: false })
   }
 
   /** True when nobody has led for so long, as far as is known here. */
   noLeaderFor(ms: number): boolean { return this.#leaderlessSinceMs !== undefined && this.#options.clock.monotonic() - this.#leaderlessSinceMs >= ms }
 
   propose(proposed: Proposed, signal: AbortSignal): Promise<AppliedResult> { return this.proposals.add(proposed, signal) }
+  /** @throws EtcdError too many requests */
+  submit(proposed: Proposed, signal: AbortSignal, waiter: ProposalWaiter): void { this.proposals.submit(proposed, signal, waiter) }
 
   /** Undefined: the store may be read now. A member that is alone and leads has in its store all that it acknowledged. */
   readIndex(signal: AbortSignal): Promise<void> | undefined { return this.driver.isSole && this.#leading ? undefined : this.#reads.wait(signal) }
@@ -274,19 +292,9 @@ export class Replica implements PeerHandler, DriverHost {
     return { index: queue.appliedIndex, term: queue.appliedTerm, confState }
   }
 
-  /** What the original says, by what was going on meanwhile. */
   #timeoutError(askedMs: number): EtcdError {
     const { timings, memberId, machine } = this.#options
-    if (askedMs > this.#leaderSinceMs - 2 * timings.electionTimeoutMs && askedMs < this.#leaderSinceMs) return etcdError('timeoutLeaderFailed')
-    const { transport, leaderId } = this
-    const activeSinceMs = (id: bigint): number | undefined => transport?.activeSinceMs(id)
-    if (leaderId === memberId) {
-      const connected = this.driver.isSole || isConnectedToQuorum(machine.membership.list(), { selfId: memberId, activeSinceMs }, askedMs)
-      return etcdError(connected ? 'timeout' : 'timeoutConnectionLost')
-    }
-    if (leaderId === noMember) return etcdError('timeout')
-    const since = activeSinceMs(leaderId)
-    return etcdError(since !== undefined && since <= askedMs ? 'timeout' : 'timeoutConnectionLost')
+    return explainTimeout({ askedMs, leaderSinceMs: this.#leaderSinceMs, electionTimeoutMs: timings.electionTimeoutMs, selfId: memberId, leaderId: this.leaderId, members: machine.membership.list(), transport: this.transport })
   }
 
   /** Refuses what isn't proposed yet, and lets what is written finish. */

@@ -12,8 +12,9 @@ export interface StateMark {
 
 export interface LoadedState {
   readonly mark: StateMark
-  /** The state holds what entries up to here did; at or behind the mark. */
+  /** The state holds what entries up to here did; at or behind the mark. The log's commit index may be lower: what is applied was committed. */
   readonly appliedIndex: number
+  /** 0 when it is not known (databases before version 3.5): the log tells. */
   readonly appliedTerm: number
   /** The state itself as a mark, for a log that doesn't reach back to `mark`. */
   readonly database: StateMark

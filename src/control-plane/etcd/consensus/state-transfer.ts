@@ -44,6 +44,8 @@ export class StateTransfer {
   send(message: Message): void {
     const { machine, store, logger, place, transport, failed } = this.#options
     const { to } = message
+    // One is on its way already: what becomes of it is told to Raft, whenever it asked.
+    if (this.#outgoing.has(to)) return
     const mark = place()
     this.#outgoing.set(to, undefined)
     logger.info('sending the whole state to a member that is far behind', { to: to.toString(16), index: mark.index })
@@ -51,11 +53,13 @@ export class StateTransfer {
     const snapshot: Snapshot = { data: membershipInV2Format(machine.membership), metadata: mark }
     store.export(machine, mark).then((body) => {
       const peers = transport()
-      if (peers) peers.sendSnapshot({ ...message, snapshot }, body)
-      else {
+      if (!peers || !this.#outgoing.has(to)) {
         body[Symbol.dispose]()
         failed(to)
+        return
       }
+      this.#outgoing.set(to, body)
+      peers.sendSnapshot({ ...message, snapshot }, body)
     }).catch((error: unknown) => {
       logger.error('the state could not be exported', error)
       failed(to)

@@ -64,7 +64,6 @@ export class LeaseBook {
     const lease = this.#leases.get(id)
     if (!lease || lease.expiresAtMs <= nowMs) return 0
     if (this.#expiring) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000
-    lease.remainingTtlSeconds = 0
     return lease.ttlSeconds
   }
 
@@ -102,6 +101,19 @@ export class LeaseBook {
     if (lease) lease.remainingTtlSeconds = remainingTtlSeconds
   }
 
+  /** What a checkpoint left of a lease, seconds; 0: none. Renewing the lease has to take it back, through the log. */
+  checkpointOf(id: bigint): number { return this.#leases.get(id)?.remainingTtlSeconds ?? 0 }
+
+  /** What is left of the leases that have more than `longerThanMs`, for checkpoints. */
+  remaining(nowMs: number, longerThanMs: number): readonly { readonly id: bigint; readonly remainingTtlSeconds: number }[] {
+    const found: { readonly id: bigint; readonly remainingTtlSeconds: number }[] = []
+    for (const { id, expiresAtMs } of this.#leases.values()) {
+      const leftMs = expiresAtMs - nowMs
+      if (leftMs > longerThanMs && leftMs < Infinity) found.push({ id, remainingTtlSeconds: Math.ceil(leftMs / 1000) })
+    }
+    return found
+  }
+
   /** Takes all leases of another book, which must not be used any more. */
   become(other: LeaseBook): void {
     this.#leases = other.#leases
@@ -130,8 +142,8 @@ export class LeaseBook {
   nextLookMs(): number | undefined { return this.#heap[0]?.atMs }
 
   /** All leases, for a snapshot. */
-  image(): readonly { readonly id: bigint; readonly ttlSeconds: number }[] {
-    return Array.from(this.#leases.values(), ({ id, ttlSeconds }) => ({ id, ttlSeconds }))
+  image(): readonly { readonly id: bigint; readonly ttlSeconds: number; readonly remainingTtlSeconds?: number }[] {
+    return Array.from(this.#leases.values(), ({ id, ttlSeconds, remainingTtlSeconds }) => (remainingTtlSeconds > 0 ? { id, ttlSeconds, remainingTtlSeconds } : { id, ttlSeconds }))
   }
 
   #schedule(lease: Lease, nowMs: number): void {

@@ -43,6 +43,8 @@ export class Histogram {
   }
 
   get count(): number { return this.#counts.reduce((sum, count) => sum + count, 0) }
+  /** 0 when nothing was observed. */
+  get mean(): number { return this.count === 0 ? 0 : this.#sum / this.count }
 
   *series(name: string, labels: string): Generator<string> {
     let total = 0

@@ -1,6 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { randomInteger, seededRandom } from '../../../lib/base/random.ts'
+import { hashKeyValues } from './hash-kv.ts'
 import { MvccStore } from './mvcc-store.ts'
 
 const b = (text: string): Buffer => Buffer.from(text)
@@ -61,4 +62,22 @@ test('a store that was loaded compacts and lets go as one that was filled', () =
   loaded.compact(602)
   scrubAll(loaded)
   assert.equal(loaded.keyCount, 0)
+})
+
+test('the hash is the same whether a compaction has freed everything yet or not, also when no key lives', async () => {
+  for (const isEmptied of [false, true]) {
+    const store = newStore()
+    for (let i = 0; i < 60; i++) {
+      store.put(b(`k${i % 6}`), b(`v${i}`), 0n)
+      store.commit()
+    }
+    store.deleteRange({ from: 'k2', end: 'k2\0', single: true })
+    store.commit()
+    store.compact(50)
+    if (isEmptied) store.deleteRange({ from: '', end: undefined, single: false })
+    store.commit()
+    const before = await hashKeyValues(store, 0, () => Promise.resolve())
+    scrubAll(store)
+    assert.deepEqual(await hashKeyValues(store, 0, () => Promise.resolve()), before)
+  }
 })

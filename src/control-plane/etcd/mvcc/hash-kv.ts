@@ -16,26 +16,27 @@ export interface KeyValueHash {
 
 const keysPerPiece = 500
 
-/** @param pause called between pieces @throws EtcdError when the revision can't be read */
-export async function hashKeyValues(store: MvccStore, wishedRevision: number, pause: () => Promise<void>): Promise<KeyValueHash> {
+/** @param pause called between pieces @param compacted the revision that the history begins at @throws EtcdError when the revision can't be read */
+export async function hashKeyValues(store: MvccStore, wishedRevision: number, pause: () => Promise<void>, compacted = store.compactedRevision): Promise<KeyValueHash> {
   store.checkRevision(wishedRevision)
   using pin = store.pin()
   void pin
   const revision = wishedRevision > 0 ? wishedRevision : store.revision
-  const compacted = store.compactedRevision
   const kept: StoredKeyValue[] = []
   const superseded: StoredKeyValue[] = []
   let anyLiving = false
-  for (let after: string | undefined, more = true; more;) {
-    const { versions, next } = store.walk(after, revision, keysPerPiece)
+  for (let from: string | undefined, more = true; more;) {
+    const { versions, next } = store.walk(from, revision, keysPerPiece)
     versions.forEach((version, i) => {
-      const isLast = versions[i + 1]?.record !== version.record
+      const after = versions[i + 1]
+      const isLast = after?.record !== version.record
       const lives = isLast && !version.isTombstone
       anyLiving ||= lives
       if (version.modRevision > compacted || lives) kept.push(version)
-      else if (!(version.modRevision === compacted && version.isTombstone)) superseded.push(version)
+      // Whether what nobody can read any more has been freed already must make no difference.
+      else if (!version.isTombstone && after !== undefined && after.modRevision > compacted) superseded.push(version)
     })
-    after = next
+    from = next
     more = next !== undefined
     await pause()
   }

@@ -128,12 +128,8 @@ export class MvccStore {
 
   put(key: Uint8Array, value: Uint8Array, lease: bigint): void {
     const text = keyText(key)
-    let record = this.#records.get(text)
-    if (record === undefined) {
-      record = new KeyRecord(text)
-      this.#records.set(text, record)
-      this.#order.insert(record)
-    }
+    const known = this.#records.get(text)
+    const record = known ?? new KeyRecord(text)
     const before = record.newest
     const lives = before !== undefined && !before.isTombstone
     const revision = this.#revision + 1
@@ -142,7 +138,10 @@ export class MvccStore {
     // An array that is pushed to keeps room for sixteen more; most keys of a large store have one version.
     if (record.versions.length === 0) record.versions = [version]
     else record.versions.push(version)
-    if (!lives) this.#order.addLive(record, 1)
+    if (known === undefined) {
+      this.#records.set(text, record)
+      this.#order.insert(record)
+    } else if (!lives) this.#order.addLive(record, 1)
     if (lives && before.lease !== 0n && before.lease !== lease) this.#leases.detach(before.lease, text)
     if (lease !== 0n) this.#leases.attach(lease, text)
     this.#changes.push(version)

@@ -23,11 +23,12 @@ export class OrderedIndex {
     }
   }
 
-  /** Adds a record that isn't there yet; it counts as not living until `addLive`. */
+  /** Adds a record that isn't there yet and whose key lives. */
   insert(record: KeyRecord): void {
     const chunkAt = this.#chunkFor(record.text)
     const chunk = this.#chunks[chunkAt]! // cast: chunkFor gives an index
     chunk.records.splice(lowerBound(chunk.records, record.text), 0, record)
+    chunk.live++
     if (chunk.records.length <= largestChunk) return
     const right = chunk.records.splice(largestChunk >> 1)
     const rightLive = countLive(right)

@@ -11,7 +11,7 @@ const piecesKept = 64
 const deepest = 64
 /** Leaves between two pauses. */
 const leavesPerTurn = 64
-const pageSizes = [4096, 8192, 16_384, 32_768, 65_536, 1024, 2048]
+const pageSizes = [4096, 8192, 16_384, 32_768, 65_536]
 
 export interface BoltEntry { readonly key: Buffer; readonly value: Buffer }
 
@@ -180,7 +180,8 @@ async function readMetaPages(file: DiskFile): Promise<{ readonly newest: MetaPag
   }
   const first = await readPage(0)
   for (const pageBytes of first.meta ? [first.meta.pageBytes] : pageSizes) {
-    const second = first.meta || pageBytes >= 4096 ? await readPage(pageBytes) : { meta: undefined, isSealed: false }
+    if (!pageSizes.includes(pageBytes)) throw new BoltError(`pages of ${pageBytes} bytes`)
+    const second = await readPage(pageBytes)
     const found = [first, second].flatMap(({ meta, isSealed }) => (meta?.pageBytes === pageBytes ? [{ meta, isSealed }] : []))
     const newest = found.reduce<(typeof found)[number] | undefined>((best, next) => (best && best.meta.transaction >= next.meta.transaction ? best : next), undefined)
     if (newest) return { newest: newest.meta, isSealed: newest.isSealed, isTorn: found.length < 2 }

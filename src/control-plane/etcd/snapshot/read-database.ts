@@ -3,6 +3,7 @@ import { decodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { crc32c } from '../../../lib/etcd-api/crc32c.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import type { AlarmMember, StoredRole, StoredUser } from '../../../lib/etcd-api/generated/types.ts'
+import type { StateMark } from '../consensus/state-store.ts'
 import type { MembershipImage } from '../membership/membership-store.ts'
 import { emptyConfState, type ConfState } from '../raft/messages.ts'
 import type { StateMachine } from '../state-machine.ts'
@@ -10,7 +11,6 @@ import type { V2NodeImage } from '../v2/v2-store.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
 import { BoltError } from './bolt-format.ts'
 import type { BoltReader } from './bolt-reader.ts'
-import type { StateMark } from './snap-file.ts'
 import { readWord, VersionReader } from './version-entry.ts'
 import { leaseTable, v2Bucket, v2IndexKey } from './write-database.ts'
 
@@ -66,6 +66,9 @@ export async function readMeta(reader: BoltReader): Promise<DatabaseMeta> {
     finishedCompaction: word('finishedCompactRev'), scheduledCompaction: word('scheduledCompactRev'), storageVersion: meta.get('storageVersion')?.toString(),
   }
 }
+
+/** How many revisions may be missing in a row. */
+const largestGap = 1000
 
 export interface LoadOptions {
   /** Raise the revision by this much, and forget all history: clients that have seen later revisions than the snapshot's must not be misled. */
@@ -132,6 +135,8 @@ async function loadKeys(reader: BoltReader, machine: StateMachine, { finishedCom
     if (valueAt === end) { revision = Math.max(revision, readWord(bytes, keyAt)); return }
     one.read(bytes, keyAt, valueAt, end)
     const { key, modRevision, subRevision, isTombstone } = one
+    // Each revision changed something. (A number that is nonsense would make a history of that length.)
+    if (bump === 0 && modRevision > revision + largestGap && modRevision > compacted) throw new BoltError(`revision ${modRevision} follows revision ${revision}`)
     revision = Math.max(revision, modRevision)
     if (bump > 0 && (isTombstone || newest.get(key) !== modRevision)) return
     if (!isTombstone && one.version === 0) throw new BoltError(`the key-value of revision ${modRevision} has no version`)

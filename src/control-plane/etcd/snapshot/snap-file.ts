@@ -3,15 +3,9 @@
 import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import { crc32c } from '../../../lib/etcd-api/crc32c.ts'
+import type { StateMark } from '../consensus/state-store.ts'
 import type { ConfState } from '../raft/messages.ts'
 import { writeConfState } from '../wal/raft-messages.ts'
-
-/** Up to where a state has applied the log, and who the members were then. */
-export interface StateMark {
-  readonly index: number
-  readonly term: number
-  readonly confState: ConfState
-}
 
 export interface SnapFile extends StateMark { readonly data: Uint8Array }
 

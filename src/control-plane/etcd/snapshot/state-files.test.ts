@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { seededRandom } from '../../../lib/base/random.ts'
+import { randomInteger, seededRandom } from '../../../lib/base/random.ts'
 import { SimulatedDisk } from '../../../lib/testing/simulated-disk.ts'
 import { StorageError } from '../disk/disk.ts'
 import { hashKeyValues } from '../mvcc/hash-kv.ts'
@@ -116,7 +116,7 @@ test('a flipped bit of the database and of the mark is refused by name', async (
   await saveState(disk, folder, machine, markAt(7))
   for (const path of disk.paths) {
     const whole = Buffer.from(disk.peek(path))
-    for (let byte = 0; byte < whole.length; byte += path.endsWith('db') && byte > 8192 ? 7 : 1) {
+    for (let byte = 0; byte < whole.length; byte += path.endsWith('db') && byte > 8192 ? 23 : 1) {
       const damaged = Buffer.from(whole)
       damaged[byte]! ^= 1 << ((byte * 5) % 8) // cast: below the length
       disk.poke(path, damaged)
@@ -198,4 +198,35 @@ test('a state that is sent lets go of the store however it ends', async () => {
     await end(pieces)
     assert.equal(machine.store.isPinned, false)
   }
+})
+
+test('a damaged database without checksums is loaded or refused by name, in bounded time', async () => {
+  const random = seededRandom(9)
+  const disk = new SimulatedDisk(random)
+  await saveState(disk, folder, someState(200), markAt(90))
+  const path = `${folder}/db`
+  const plain = Buffer.from(disk.peek(path))
+  // As the original writes it: nothing behind what bbolt knows, in both meta pages, and nothing behind the last page.
+  for (const page of [0, 4096]) plain.fill(0, page + 80, page + 4096)
+  const count = Number(plain.readBigUInt64LE(56))
+  const database = plain.subarray(0, count * 4096)
+  disk.poke(path, database)
+  assert.equal((await load(disk)).loaded?.appliedIndex, 90)
+  let refused = 0
+  for (let round = 0; round < 600; round++) {
+    const damaged = Buffer.from(database)
+    for (let n = randomInteger(random, 6); n >= 0; n--) {
+      const at = randomInteger(random, damaged.length - 8)
+      // Mostly where pages and their entries are described.
+      damaged.writeUInt32LE(randomInteger(random, 2) === 0 ? randomInteger(random, 2 ** 32) : randomInteger(random, 80), random.float() < 0.7 ? Math.floor(at / 4096) * 4096 + randomInteger(random, 200) : at)
+    }
+    disk.poke(path, randomInteger(random, 20) === 0 ? damaged.subarray(0, randomInteger(random, damaged.length)) : damaged)
+    try {
+      await load(disk)
+    } catch (error) {
+      assert.ok(error instanceof StorageError && error.reason === 'CorruptSnapshot', `round ${round}: ${error instanceof Error ? error.stack : String(error)}`)
+      refused++
+    }
+  }
+  assert.ok(refused > 300, `${refused} of 600 refused`)
 })

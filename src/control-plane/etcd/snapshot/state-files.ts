@@ -11,11 +11,12 @@
 import { join } from 'node:path'
 import { describeError } from '../../../lib/component-base/log.ts'
 import { WireError } from '../../../lib/base/protobuf/wire-reader.ts'
+import { EtcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import { StorageError, type Disk, type DiskFile } from '../disk/disk.ts'
 import { MemberJsonError } from '../membership/member-json.ts'
 import { MembershipStore } from '../membership/membership-store.ts'
 import type { SnapshotBody } from '../peer/peer-transport.ts'
-import type { StateStore } from '../consensus/state-store.ts'
+import type { LoadedState, StateMark, StateStore } from '../consensus/state-store.ts'
 import { emptyConfState } from '../raft/messages.ts'
 import type { StateMachine } from '../state-machine.ts'
 import { BoltError } from './bolt-format.ts'
@@ -23,32 +24,19 @@ import { BoltReader } from './bolt-reader.ts'
 import { importV2 } from './import-v2.ts'
 import { membershipInV2Format } from './membership-v2.ts'
 import { confStateOf, loadDatabase, readMembership, readMeta } from './read-database.ts'
-import { decodeSnapFile, encodeSnapFile, receivedDatabaseName, snapName, snapNames, type SnapFile, type SnapName, type StateMark } from './snap-file.ts'
+import { decodeSnapFile, encodeSnapFile, receivedDatabaseName, snapName, snapNames, type SnapFile, type SnapName } from './snap-file.ts'
 import { listOldSnapshots, readOldSnapshot } from './k8tsnap-file.ts'
 import { StateImage, type DatabaseOptions } from './write-database.ts'
 
 export { membershipInV2Format } from './membership-v2.ts'
 export { confStateOf } from './read-database.ts'
-export type { StateMark } from './snap-file.ts'
+export type { LoadedState, StateMark } from '../consensus/state-store.ts'
 
 const databaseName = 'db'
 /** The original removes what begins so, too. */
 const temporaryPrefix = 'tmp.'
 /** Marks that stay, as many as with the original. */
 const snapsKept = 5
-
-export interface LoadedState {
-  /** The newest mark that the log knows; index 0 when there is none. */
-  readonly mark: StateMark
-  /** Up to where the log is in the state, at least `mark.index`. The log's commit index may be lower: what is applied was committed. */
-  readonly appliedIndex: number
-  /** 0 when it is not known (databases before version 3.5): the log tells. */
-  readonly appliedTerm: number
-  /** The state itself as a mark, for a log that does not reach back to `mark`. */
-  readonly database: StateMark
-  /** Up to where the log is in what versions before 3.5 kept apart: keys of the second API, names of members. At most `appliedIndex`. */
-  readonly v2Index: number
-}
 
 /** The files in one folder, as a member uses them. Saving and installing take turns, and a state that was installed is not replaced by an older one. */
 export function stateFilesIn(disk: Disk, snapFolder: string): StateStore {
@@ -213,11 +201,16 @@ async function readFrom<T>(disk: Disk, path: string, read: (reader: BoltReader) 
   try {
     return await read(await BoltReader.open(file))
   } catch (error) {
-    if (error instanceof BoltError || error instanceof WireError || error instanceof MemberJsonError) {
+    if (isDamage(error)) {
       throw new StorageError('CorruptSnapshot', `the database ${path} is corrupt: ${describeError(error)}`, { cause: error })
     }
     throw error
   }
+}
+
+/** Databases of the original have no checksums: what is wrong in them shows as anything, but not as a failure of the disk. */
+function isDamage(error: unknown): boolean {
+  return [BoltError, WireError, MemberJsonError, EtcdError, RangeError, SyntaxError, TypeError].some((kind) => error instanceof kind)
 }
 
 async function readSnap(disk: Disk, folder: string, { name, index, term }: SnapName): Promise<SnapFile> {

@@ -3,6 +3,7 @@
 import { encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import type { AuthImage } from '../auth/auth-store.ts'
+import type { StateMark } from '../consensus/state-store.ts'
 import type { MembershipImage } from '../membership/membership-store.ts'
 import { sortByRevision } from '../mvcc/sort-in-pieces.ts'
 import type { StoredKeyValue } from '../mvcc/stored-key-value.ts'
@@ -12,7 +13,6 @@ import type { V2NodeImage } from '../v2/v2-store.ts'
 import { etcdStorageVersion } from '../version.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
 import { BoltFile, type BoltLayout, type PlainEntry } from './bolt-file.ts'
-import type { StateMark } from './snap-file.ts'
 import { versionEntries } from './version-entry.ts'
 
 const keysPerTurn = 500
@@ -110,8 +110,8 @@ export class StateImage implements Disposable {
     file.smallBucket('alarm', this.#alarms.map(({ memberId, alarm }) => ({ key: message('AlarmMember', { memberID: memberId, alarm }), value: noBytes })).sort(byKey))
     const { enabled, revision, roles, users } = this.#auth
     file.smallBucket('auth', [entry('authEnabled', Buffer.of(enabled ? 1 : 0)), entry('authRevision', word(revision))])
-    file.smallBucket('authRoles', roles.map((role) => ({ key: role.name ?? noBytes, value: message('StoredRole', role) })))
-    file.smallBucket('authUsers', users.map((user) => ({ key: user.name ?? noBytes, value: message('StoredUser', user) })))
+    file.smallBucket('authRoles', roles.map((role) => ({ key: role.name ?? noBytes, value: message('StoredRole', role) })).sort(byKey))
+    file.smallBucket('authUsers', users.map((user) => ({ key: user.name ?? noBytes, value: message('StoredUser', user) })).sort(byKey))
     file.smallBucket('cluster', this.#membership.cluster.map(textEntry))
     const { index, nodes } = this.#v2
     if (index > 0) file.smallBucket(v2Bucket, [...nodes.map((node, i) => ({ key: word(i), value: Buffer.from(JSON.stringify(node)) })), entry(v2IndexKey, word(index))])

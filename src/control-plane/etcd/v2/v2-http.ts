@@ -147,7 +147,12 @@ function selfStatistics(etcd: EtcdInternals): object {
 function leaderStatistics(etcd: EtcdInternals): PlainResponse | undefined {
   if (!raftOf(etcd).isLeader) return undefined
   const self = etcd.identity.memberId
-  const none = { latency: { current: 0, average: 0, standardDeviation: 0, minimum: 0, maximum: 0 }, counts: { fail: 0, success: 0 } }
-  const followers = Object.fromEntries(membersOf(etcd).filter(({ id }) => id !== self).map(({ id }) => [id.toString(16), none]))
+  const figures = new Map(Array.from(etcd.member.transport?.figures ?? [], (peer) => [peer.id, peer] as const))
+  const followers = Object.fromEntries(membersOf(etcd).filter(({ id }) => id !== self).map(({ id }) => {
+    const peer = figures.get(id)
+    // Of the times only the mean is kept.
+    const ms = (peer?.roundTrip.mean ?? 0) * 1000
+    return [id.toString(16), { latency: { current: ms, average: ms, standardDeviation: 0, minimum: ms, maximum: ms }, counts: { fail: peer?.sendFailures ?? 0, success: peer?.roundTrip.count ?? 0 } }]
+  }))
   return { status: 200, headers: json, body: JSON.stringify({ leader: self.toString(16), followers }) }
 }

@@ -31,7 +31,12 @@ const workOf: { readonly [path: string]: (metrics: EtcdMetrics) => Histogram } =
 }
 
 /** Requests that are answered at once, for `etcd_server_request_duration_seconds`; what goes through the log is measured there. */
-const reads: { readonly [path: string]: string } = { '/etcdserverpb.KV/Range': 'Range', '/etcdserverpb.KV/RangeStream': 'RangeStream' }
+const reads: { readonly [path: string]: string } = {
+  '/etcdserverpb.KV/Range': 'Range', '/etcdserverpb.KV/RangeStream': 'RangeStream', '/etcdserverpb.Auth/AuthStatus': 'AuthStatus', '/etcdserverpb.Auth/UserGet': 'AuthUserGet', '/etcdserverpb.Auth/UserList': 'AuthUserList',
+  '/etcdserverpb.Auth/RoleGet': 'AuthRoleGet', '/etcdserverpb.Auth/RoleList': 'AuthRoleList',
+}
+
+const mostVersions = 100
 
 interface CallCounters {
   readonly type: CallType
@@ -67,6 +72,7 @@ export class CallMetrics {
     const late = <K extends 'started' | 'received' | 'sent'>(name: K): Counter => grpc[name].of(...labels)
     if (shown) {
       for (const code of codes) counterOf(code)
+      grpc.handlingSeconds?.of(...labels)
       this.#counters.set(`/${service}/${method}`, { type, started: late('started'), received: late('received'), sent: late('sent'), handled: counterOf })
     } else {
       // Not shown before it is called.
@@ -153,10 +159,10 @@ export class CallMetrics {
     const { started, received, sent } = counters
     const { clientReceivedBytes, clientSentBytes } = this.#metrics.network
     const seconds = secondsOf()
-    const took = (beganMs: number, succeeded: boolean): void => {
+    const took = (beganMs: number, succeeded: boolean, asked: boolean): void => {
       const value = (this.#clock.monotonic() - beganMs) / 1000
       seconds?.observe(value)
-      if (read !== undefined) this.#observeRead(read, value, succeeded)
+      if (read !== undefined && asked) this.#observeRead(read, value, succeeded)
     }
     const timed = seconds !== undefined || read !== undefined
     return {
@@ -170,34 +176,35 @@ export class CallMetrics {
       answered: (bytes, beganMs) => {
         sent.inc()
         clientSentBytes.inc(bytes)
-        if (timed) took(beganMs, true)
+        if (timed) took(beganMs, true, true)
       },
-      failed: (beganMs) => { if (timed) took(beganMs, false) },
+      // What is wrong in itself was never asked of the store.
+      failed: (beganMs, code) => { if (timed) took(beganMs, false, code !== 'InvalidArgument') },
     }
   }
+
+  /** Made when first needed: a series that never was is not shown. */
+  readonly #ranges = { true: once(() => this.#metrics.server.rangeDuration.of('true')), false: once(() => this.#metrics.server.rangeDuration.of('false')) }
 
   #observeRead(type: string, seconds: number, succeeded: boolean): void {
     this.#metrics.observeRequest(type, seconds, succeeded)
-    this.#metrics.server.rangeDuration.of(String(succeeded)).observe(seconds)
+    if (!type.startsWith('Range')) return
+    this.#ranges[succeeded ? 'true' : 'false']().observe(seconds)
     if (succeeded) this.#metrics.mvcc.ranges.inc()
   }
 
-  readonly #clients = new Map<string, Counter>()
-  #lastClient: { readonly header: unknown; readonly type: string; readonly counter: Counter } | undefined
+  readonly #clients: { readonly [type in 'unary' | 'stream']: Map<string, Counter> } = { unary: new Map(), stream: new Map() }
 
   #countClient(call: Pick<GrpcServerCall, 'headers'>, type: 'unary' | 'stream'): void {
     const header = call.headers['client-api-version']
-    // Most clients say the same again and again.
-    if (this.#lastClient && this.#lastClient.header === header && this.#lastClient.type === type) { this.#lastClient.counter.inc(); return }
-    const version = typeof header === 'string' && /^[\w.+-]{1,32}$/.test(header) ? header : 'unknown'
-    const id = `${type} ${version}`
-    let counter = this.#clients.get(id)
+    const version = typeof header === 'string' ? header : 'unknown'
+    const known = this.#clients[type]
+    let counter = known.get(version)
     if (!counter) {
       // Whoever makes up versions makes up to this many series.
-      if (this.#clients.size >= 200) return
-      this.#clients.set(id, (counter = this.#metrics.grpc.clientRequests.of(version, type)))
+      if (known.size >= mostVersions) return
+      known.set(version, (counter = this.#metrics.grpc.clientRequests.of(/^[\w.+-]{1,32}$/.test(version) ? version : 'unknown', type)))
     }
-    this.#lastClient = { header, type, counter }
     counter.inc()
   }
 }
@@ -245,4 +252,9 @@ class CountedCall implements GrpcServerCall {
 
   pause(): void { this.#call.pause() }
   resume(): void { this.#call.resume() }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
 }

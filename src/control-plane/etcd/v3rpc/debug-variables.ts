@@ -18,7 +18,7 @@ function variablesOf(etcd: EtcdInternals): JsonObject {
   return {
     cmdline: process.argv,
     file_descriptor_limit: limitOf('Max open files'),
-    memstats: { Alloc: heap.used_heap_size, Sys: rss, HeapAlloc: heap.used_heap_size, HeapSys: heap.total_heap_size, HeapInuse: heap.used_heap_size, HeapIdle: heap.total_available_size, OtherSys: external + arrayBuffers },
+    memstats: { Alloc: heap.used_heap_size, Sys: rss, HeapAlloc: heap.used_heap_size, HeapSys: heap.total_heap_size, HeapInuse: heap.used_heap_size, HeapIdle: heap.total_heap_size - heap.used_heap_size, OtherSys: external + arrayBuffers },
     'raft.status': raftStatusOf(etcd),
   }
 }

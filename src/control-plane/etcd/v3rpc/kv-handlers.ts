@@ -3,15 +3,16 @@
 import { WireError, WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { encodeWith, type MessageEncoder } from '../../../lib/base/protobuf/exact-writer.ts'
 import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
-import type { EtcdOperationResult, EtcdRangeRequest, EtcdRangeResponse, EtcdTxnResponse } from '../../../lib/etcd-api/operations.ts'
+import type { EtcdRangeRequest, EtcdRangeResponse, EtcdTxnResponse } from '../../../lib/etcd-api/operations.ts'
 import type { DirectCall, GrpcHandler, GrpcServerCall } from '../../../lib/net/grpc/grpc-server.ts'
 import { drained } from '../../../lib/net/grpc/service-handlers.ts'
 import { GrpcError } from '../../../lib/net/grpc/status.ts'
 import type { EtcdInternals } from '../embedded.ts'
+import type { Caller } from '../auth/caller.ts'
 import { checkTxnRequest } from '../auth/check-request.ts'
 import { isLongRange, readRange, readRangeInPieces } from '../mvcc/range.ts'
 import { checkDeleteRange, checkPut, checkRange } from '../mvcc/request-checks.ts'
-import { isReadOnly } from '../mvcc/transaction.ts'
+import type { ProposalWaiter } from '../consensus/proposals.ts'
 import type { AppliedResult, LoggedRequest } from '../state-machine.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
 import { callerOf } from './access.ts'
@@ -60,40 +61,56 @@ export function kvHandlers(etcd: EtcdInternals): readonly (readonly [method: str
     call.answerInPieces(await rangeSizeInPieces(answer, pause), rangePieces(answer))
   }
 
-  const write = (call: DirectCall, request: LoggedRequest, answer: (revision: number, result: EtcdOperationResult | undefined) => void): void => {
-    const asked = auth.enabled ? { ...request, caller: callerOf(etcd, call) } : request
-    client.propose(asked, call.connectionSignal).then(
-      (applied: AppliedResult) => {
-        if (applied.type !== 'txn') call.fail(toStatus(etcdError('canceled')))
-        else answer(applied.response.revision, applied.response.results[0])
-      },
-      (error: unknown) => call.fail(toStatus(error)),
-    )
+  /** Answers a call when its request is applied: all that waits for it. */
+  class Writing implements ProposalWaiter {
+    readonly #call: DirectCall
+    readonly #answer: (call: DirectCall, response: EtcdTxnResponse) => void
+
+    constructor(call: DirectCall, answer: (call: DirectCall, response: EtcdTxnResponse) => void) {
+      this.#call = call
+      this.#answer = answer
+    }
+
+    resolve(applied: AppliedResult): void {
+      try {
+        if (applied.type === 'txn') this.#answer(this.#call, applied.response)
+        else this.reject(etcdError('canceled'))
+      } catch (error) {
+        this.reject(error)
+      }
+    }
+
+    reject(error: unknown): void { this.#call.fail(toStatus(error)) }
   }
+  const write = (call: DirectCall, request: LoggedRequest, answer: (call: DirectCall, response: EtcdTxnResponse) => void): void => {
+    client.submit(auth.enabled ? { ...request, caller: callerOf(etcd, call) } : request, call.connectionSignal, new Writing(call, answer))
+  }
+  const answerPut = (call: DirectCall, { revision, results: [result] }: EtcdTxnResponse): void => call.answer<Answer<PutAnswer>>(putAnswer, answerOf(revision, result?.type === 'put' ? result : nothing))
+  const answerDeletion = (call: DirectCall, { revision, results: [result] }: EtcdTxnResponse): void => {
+    if (result?.type === 'deleteRange') call.answer<Answer<DeleteRangeAnswer>>(deleteRangeAnswer, answerOf(revision, result))
+    else call.fail(toStatus(etcdError('canceled')))
+  }
+  const answerTxn = (call: DirectCall, response: EtcdTxnResponse): void => call.answer<Answer<EtcdTxnResponse>>(txnAnswer, answerOf(response.revision, response))
 
   const put: Direct = (request, call) => {
     const asked = readPutRequest(request)
     checkPut(asked)
-    write(call, asked, (revision, result) => call.answer<Answer<PutAnswer>>(putAnswer, answerOf(revision, result?.type === 'put' ? result : nothing)))
+    write(call, asked, answerPut)
   }
 
   const deleteRange: Direct = (request, call) => {
     const asked = readDeleteRangeRequest(request)
     checkDeleteRange(asked)
-    write(call, asked, (revision, result) => {
-      if (result?.type === 'deleteRange') call.answer<Answer<DeleteRangeAnswer>>(deleteRangeAnswer, answerOf(revision, result))
-      else call.fail(toStatus(etcdError('canceled')))
-    })
+    write(call, asked, answerDeletion)
   }
 
   const txn: Direct = (request, call) => {
-    const asked = readTxnRequest(request)
+    const read = readTxnRequest(request)
+    const asked: typeof read & { readonly caller?: Caller } = auth.enabled ? { ...read, caller: callerOf(etcd, call) } : read
+    if (client.submitTxn(asked, call.connectionSignal, new Writing(call, answerTxn))) return
     // A transaction that only reads is not logged, so it is checked here.
-    if (auth.enabled && isReadOnly(asked)) checkTxnRequest(auth, leases, callerOf(etcd, call), asked)
-    client.txn(auth.enabled ? { ...asked, caller: callerOf(etcd, call) } : asked, call.connectionSignal).then(
-      (response) => call.answer<Answer<EtcdTxnResponse>>(txnAnswer, answerOf(response.revision, response)),
-      (error: unknown) => call.fail(toStatus(error)),
-    )
+    if (asked.caller) checkTxnRequest(auth, leases, asked.caller, asked)
+    client.txn(asked, call.connectionSignal).then((response) => answerTxn(call, response), (error: unknown) => call.fail(toStatus(error)))
   }
 
   const rangeStream = async (bytes: Uint8Array, call: GrpcServerCall): Promise<void> => {

@@ -7,6 +7,7 @@ import type {
 } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import { oldestClusterVersion } from '../membership/cluster-version.ts'
+import { hashState } from '../hash-state.ts'
 import { hashKeyValues } from '../mvcc/hash-kv.ts'
 import { confStateOf, exportState } from '../snapshot/state-files.ts'
 import type { AlarmMember } from '../state-machine.ts'
@@ -52,7 +53,7 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
     },
     hash: async (_: object, _signal: AbortSignal, peer: Peer): Promise<HashResponse> => {
       requireAdmin(etcd, peer)
-      return { header: headerOf(etcd), hash: (await hashKeyValues(machine.store, 0, yieldToLoop)).hash }
+      return { header: headerOf(etcd), hash: await hashState(machine, yieldToLoop) }
     },
     hashKV: async (request: HashKVRequest, _: AbortSignal, peer: Peer): Promise<HashKVResponse> => {
       requireAdmin(etcd, peer)

@@ -3,6 +3,7 @@
 //
 // A learner answers Status and serializable ranges, and gives snapshots. A stream that wants a leader ends when there has been none for three
 // election timeouts. Upstream: etcd/server/etcdserver/api/v3rpc/interceptor.go, util.go
+import { sleep } from '../../../lib/base/clock.ts'
 import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type { GrpcHandler, GrpcServerCall } from '../../../lib/net/grpc/grpc-server.ts'
@@ -15,6 +16,11 @@ const snapshotPath = '/etcdserverpb.Maintenance/Snapshot'
 const serializableField = 7
 /** Looks without a leader after which streams end. */
 const patience = 3
+/** For a token's entry to be applied here. */
+const tokenPatienceMs = 1000
+const tokenLookMs = 5
+/** Who is told of an entry further ahead than any is made up. */
+const farAhead = 10_000
 
 /** Puts the limits before handlers. The streams of all of them end together. */
 export class MemberLimits {
@@ -28,14 +34,27 @@ export class MemberLimits {
   limit(path: string, handler: GrpcHandler): GrpcHandler {
     const { member } = this.#etcd
     if ('unary' in handler) {
-      const ask = handler.unary
+      const { unary, direct } = handler
       const answersLearners = path === statusPath ? () => true : path === rangePath ? isSerializable : () => false
+      const check = (request: WireReader | Uint8Array, call: Pick<GrpcServerCall, 'headers'>): void => {
+        if (member.isLearner && !answersLearners(request instanceof WireReader ? request.copy() : new WireReader(request))) throw toStatus(etcdError('notSupportedForLearner'))
+        if (member.leaderId === 0n && wantsLeader(call)) throw toStatus(etcdError('noLeader'))
+      }
       return {
+        ...handler,
         unary: (request, call) => {
-          if (member.isLearner && !answersLearners(request)) throw toStatus(etcdError('notSupportedForLearner'))
-          if (member.leaderId === 0n && wantsLeader(call)) throw toStatus(etcdError('noLeader'))
-          return ask(request, call)
+          check(request, call)
+          const known = this.#awaitToken(call, call.connectionSignal ?? call.signal)
+          return known ? known.then(() => unary(request, call)) : unary(request, call)
         },
+        ...(direct ? {
+          direct: (request, call) => {
+            check(request, call)
+            const known = this.#awaitToken(call, call.connectionSignal)
+            if (known) known.then(() => direct(request, call)).catch((error: unknown) => call.fail(toStatus(error)))
+            else direct(request, call)
+          },
+        } : {}),
       }
     }
     const open = handler.stream
@@ -49,6 +68,21 @@ export class MemberLimits {
         return open(bound)
       },
     }
+  }
+
+  /** A simple token that another member gave names an entry which this one may be about to apply. */
+  #awaitToken(call: Pick<GrpcServerCall, 'headers'>, signal: AbortSignal): Promise<void> | undefined {
+    const { member } = this.#etcd
+    if (!member.machine.auth.enabled) return undefined
+    const { token } = call.headers
+    const index = typeof token === 'string' ? Number(/^[A-Za-z]+\.(\d{1,15})$/.exec(token)?.[1] ?? 0) : 0
+    // The token is made by the entry that follows.
+    return index < member.appliedIndex || index > member.committedIndex + farAhead ? undefined : this.#awaitApplied(index + 1, signal)
+  }
+
+  async #awaitApplied(index: number, signal: AbortSignal): Promise<void> {
+    const { member, clock } = this.#etcd
+    for (let waitedMs = 0; member.appliedIndex < index && waitedMs < tokenPatienceMs; waitedMs += tokenLookMs) await sleep(clock, tokenLookMs, signal)
   }
 
   #watch(call: LeaderBoundCall): void {
@@ -70,10 +104,9 @@ export class MemberLimits {
   }
 }
 
-function wantsLeader(call: GrpcServerCall): boolean { return call.headers['hasleader'] === 'true' }
+function wantsLeader(call: Pick<GrpcServerCall, 'headers'>): boolean { return call.headers['hasleader'] === 'true' }
 
-function isSerializable(request: Uint8Array): boolean {
-  const r = new WireReader(request)
+function isSerializable(r: WireReader): boolean {
   let serializable = false
   while (!r.done) {
     const tag = r.tag()

@@ -55,25 +55,21 @@ function readMember(etcd: EtcdInternals): void {
   for (const { id } of membersOf(etcd)) network.knownPeers.of(identity.memberId.toString(16), id.toString(16)).set(1)
 }
 
-/** What the transport between members has counted. */
+/** What the transport between members has counted; what has not happened yet is not shown, as in the original. */
 function readPeers(network: NetworkMetrics, local: string, peers: Iterable<PeerFigures>): void {
   for (const p of peers) {
     const id = p.id.toString(16)
     network.activePeers.of(local, id).set(p.isActive ? 1 : 0)
-    network.disconnectedPeers.of(local, id).value = p.disconnections
-    network.peerSentBytes.of(id).value = p.sentBytes
-    network.peerReceivedBytes.of(id).value = p.receivedBytes
-    network.peerSentFailures.of(id).value = p.sendFailures
-    network.peerReceivedFailures.of(id).value = p.receiveFailures
-    network.snapshotSendSuccess.of(id).value = p.snapshotsSent
-    network.snapshotSendInflights.of(id).set(p.snapshotSendsUnderWay)
-    network.snapshotSendFailures.of(id).value = p.snapshotSendFailures
-    network.snapshotReceiveSuccess.of(id).value = p.snapshotsReceived
-    network.snapshotReceiveInflights.of(id).set(p.snapshotReceivesUnderWay)
-    network.snapshotReceiveFailures.of(id).value = p.snapshotReceiveFailures
-    network.peerRoundTrip.adopt(p.roundTrip, id)
-    network.snapshotSendDuration.adopt(p.snapshotSendSeconds, id)
-    network.snapshotReceiveDuration.adopt(p.snapshotReceiveSeconds, id)
+    if (p.disconnections > 0) network.disconnectedPeers.of(local, id).value = p.disconnections
+    for (const [family, value] of [
+      [network.peerSentBytes, p.sentBytes], [network.peerReceivedBytes, p.receivedBytes], [network.peerSentFailures, p.sendFailures], [network.peerReceivedFailures, p.receiveFailures],
+      [network.snapshotSendSuccess, p.snapshotsSent], [network.snapshotSendFailures, p.snapshotSendFailures], [network.snapshotReceiveSuccess, p.snapshotsReceived], [network.snapshotReceiveFailures, p.snapshotReceiveFailures],
+    ] as const) if (value > 0) family.of(id).value = value
+    if (p.snapshotSendsUnderWay + p.snapshotsSent + p.snapshotSendFailures > 0) network.snapshotSendInflights.of(id).set(p.snapshotSendsUnderWay)
+    if (p.snapshotReceivesUnderWay + p.snapshotsReceived + p.snapshotReceiveFailures > 0) network.snapshotReceiveInflights.of(id).set(p.snapshotReceivesUnderWay)
+    for (const [family, histogram] of [[network.peerRoundTrip, p.roundTrip], [network.snapshotSendDuration, p.snapshotSendSeconds], [network.snapshotReceiveDuration, p.snapshotReceiveSeconds]] as const) {
+      if (histogram.count > 0) family.adopt(histogram, id)
+    }
   }
 }
 

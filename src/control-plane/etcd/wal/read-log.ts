@@ -6,7 +6,7 @@ import { yieldToLoop } from '../yield-to-loop.ts'
 import { entryTypes, readEntry, readHardState, readIdentity, readSnapshotMark, type Entry, type HardState, type Identity, type SnapshotMark } from './raft-messages.ts'
 import { scanSegment, type SegmentEnd } from './segment-scan.ts'
 import { listSegments, zeros, type Segment } from './segment-files.ts'
-import { isZero, parseRecord, recordTypes, type WalRecord } from './wal-record.ts'
+import { continuesChain, isZero, parseRecord, recordTypes, type WalRecord } from './wal-record.ts'
 
 export interface ReadLogOptions {
   readonly disk: Disk
@@ -71,7 +71,7 @@ export async function readLog(options: ReadLogOptions, all: readonly Segment[]):
 
 /**
  * The places that the log knows saved states of, oldest first: only states that it knows count, and only up to what it says is committed.
- * Reads the records without checking them.
+ * Damage is left to `readLog`.
  */
 export async function readSnapshotMarks(disk: Disk, folder: string): Promise<readonly SnapshotMark[]> {
   const marks: SnapshotMark[] = []
@@ -80,7 +80,11 @@ export async function readSnapshotMarks(disk: Disk, folder: string): Promise<rea
     await using file = await disk.open(join(folder, name), 'read')
     const bytes = Buffer.alloc(await file.size())
     const size = await file.read(bytes, 0)
+    let crc: number | undefined
     for (let record = parseRecord(bytes.subarray(0, size), 0); record !== undefined; record = parseRecord(bytes.subarray(0, size), record.end)) {
+      // What an unfinished write left may look like records.
+      if (crc !== undefined && !continuesChain(record, crc)) break
+      ;({ crc } = record)
       if (record.type === recordTypes.state) commit = Math.max(commit, readHardState(record.data)?.commit ?? 0)
       const mark = record.type === recordTypes.snapshot ? readSnapshotMark(record.data) : undefined
       if (mark) marks.push(mark)

@@ -64,6 +64,7 @@ export class WriteAheadLog implements AsyncDisposable {
   #position: number
   #zeroedTo: number
   #zeroing: Promise<void> | undefined
+  #removing: Promise<void> = Promise.resolve()
   /** As it was written last. */
   #state: HardState
   #lastIndex: number
@@ -127,7 +128,10 @@ export class WriteAheadLog implements AsyncDisposable {
     const segments = await listSegments(options.disk, options.folder)
     if (segments.length === 0) throw new StorageError('CorruptLog', `there is no log in ${options.folder}`)
     const opened = await readLog(options, segments)
-    return { log: new WriteAheadLog(options, opened), hardState: opened.hardState, tail: opened.tail }
+    const log = new WriteAheadLog(options, opened)
+    // What was not removed in time before: the original takes no log with a hole.
+    log.#removeInOrder(segments.slice(0, segments.length - opened.segments.length))
+    return { log, hardState: opened.hardState, tail: opened.tail }
   }
 
   get lastIndex(): number { return this.#lastIndex }
@@ -265,9 +269,15 @@ export class WriteAheadLog implements AsyncDisposable {
   #releaseSegments(index: number): void {
     let keepFrom = 0
     this.#segments.forEach((segment, at) => { if (segment.firstIndex <= index + 1) keepFrom = at })
-    const dead = this.#segments.slice(0, keepFrom)
+    this.#removeInOrder(this.#segments.slice(0, keepFrom))
     this.#segments = this.#segments.slice(keepFrom)
-    for (const segment of dead) this.#disk.remove(join(this.#folder, segment.name)).catch((error: unknown) => this.#logger.error('an old log segment was not removed', error, { segment: segment.name }))
+  }
+
+  /** Oldest first, one after the other, so that no crash leaves a hole between segments. */
+  #removeInOrder(dead: readonly Segment[]): void {
+    if (dead.length === 0) return
+    this.#removing = this.#removing.then(async () => { for (const { name } of dead) await this.#disk.remove(join(this.#folder, name)) })
+      .catch((error: unknown) => this.#logger.error('old log segments were not removed', error, { segments: dead.map(({ name }) => name).join(' ') }))
   }
 
   /** Keeps some zeroed bytes ahead of the writing position, in the background. */
@@ -317,6 +327,7 @@ export class WriteAheadLog implements AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     await this.#zeroing
+    await this.#removing
     await this.#file[Symbol.asyncDispose]()
   }
 }

@@ -18,6 +18,9 @@ export class WireReader {
     this.#end = end
   }
 
+  /** Another reader of what is left. */
+  copy(): WireReader { return new WireReader(this.#bytes, this.#position, this.#end) }
+
   get done(): boolean { return this.#position >= this.#end }
   get position(): number { return this.#position }
 

@@ -6,6 +6,8 @@ const textEncoder = new TextEncoder()
 export class WireWriter {
   #bytes: Uint8Array
   #length = 0
+  /** Of the last nested message. */
+  #lengthBytes = 1
 
   constructor(capacity = 256) { this.#bytes = new Uint8Array(capacity) }
 
@@ -93,16 +95,19 @@ export class WireWriter {
   /** A nested message: `write` fills it, its length goes in front. */
   nested(write: (writer: WireWriter) => void): void {
     const start = this.#length
-    this.#reserve(1)
-    this.#length += 1 // room for a one-byte length; longer messages are moved
+    // Room for a length as long as the last one was; a message whose length takes more or less is moved.
+    const guess = this.#lengthBytes
+    this.#reserve(guess)
+    this.#length += guess
     write(this)
-    const size = this.#length - start - 1
+    const size = this.#length - start - guess
     let lengthBytes = 1
     for (let v = size; v > 0x7f; v = Math.floor(v / 128)) lengthBytes++
-    if (lengthBytes > 1) {
-      this.#reserve(lengthBytes)
-      this.#bytes.copyWithin(start + lengthBytes, start + 1, this.#length)
-      this.#length += lengthBytes - 1
+    if (lengthBytes !== guess) {
+      if (lengthBytes > guess) this.#reserve(lengthBytes - guess)
+      this.#bytes.copyWithin(start + lengthBytes, start + guess, this.#length)
+      this.#length += lengthBytes - guess
+      this.#lengthBytes = lengthBytes
     }
     let v = size
     for (let i = 0; i < lengthBytes; i++) {

@@ -6,7 +6,7 @@
 //
 // Calls end with GrpcError; a target that can't be reached is Unavailable. Nothing is retried here.
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
-import { connect as connectSocket } from 'node:net'
+import { connect as connectSocket, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { frameMessage, MessageReader } from './message-frames.ts'
@@ -73,6 +73,7 @@ export class GrpcChannel implements Disposable {
   #ready: Promise<void> | undefined
   #isReady = false
   #openCalls = 0
+  readonly #calls = new WeakMap<ClientHttp2Session, Set<ClientCall>>()
   #connectError: Error | undefined
   #closed = false
 
@@ -134,8 +135,10 @@ export class GrpcChannel implements Disposable {
       const session = this.#connect()
       const stream = session.request(headers, { endStream: false })
       this.#openCalls++
-      stream.once('close', () => { this.#openCalls-- })
-      return new ClientCall(stream, options, observer, this.#clock, this.#options.maxMessageBytes ?? defaultMaxMessageBytes, () => this.#connectError)
+      const calls = this.#calls.get(session)
+      const call: ClientCall = new ClientCall(stream, options, observer, this.#clock, this.#options.maxMessageBytes ?? defaultMaxMessageBytes, () => this.#connectError, () => { this.#openCalls--; calls?.delete(call) })
+      calls?.add(call)
+      return call
     } catch (error) {
       // The session ended between the check and the request.
       queueMicrotask(() => observer.end(new GrpcNotSentError('Unavailable', messageOf(error), { cause: error })))
@@ -147,43 +150,64 @@ export class GrpcChannel implements Disposable {
     if (this.#session && !this.#session.destroyed && !this.#session.closed) return this.#session
     this.#connectError = undefined
     const { tls, connectTimeoutMs = 10_000 } = this.#options
+    // Told by the socket as well: a session whose socket fails while its first frames are written neither ends nor says anything.
+    let onSocketEnd: (error?: Error) => void = () => {}
+    const observed = <S extends Socket>(socket: S): S => {
+      socket.on('error', (error: Error) => { onSocketEnd(error); socket.destroy() })
+      socket.once('close', () => { onSocketEnd() })
+      return socket
+    }
     const session = connect(this.#authority, {
       settings: { enablePush: false, initialWindowSize: windowBytes },
       maxSessionMemory: 1024,
       createConnection: (url) => {
-        if (this.#socketPath !== undefined) return connectSocket(this.#socketPath)
+        if (this.#socketPath !== undefined) return observed(connectSocket(this.#socketPath))
         const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-        if (url.protocol !== 'https:') return connectSocket({ host, port: Number(url.port || 80), noDelay: true })
-        return connectTls({
+        if (url.protocol !== 'https:') return observed(connectSocket({ host, port: Number(url.port || 80), noDelay: true }))
+        return observed(connectTls({
           host, port: Number(url.port || 443), ALPNProtocols: ['h2'], ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }), ...(tls?.serverName ? { servername: tls.serverName } : {}),
           ...(tls?.ca ? { ca: tls.ca } : {}), ...(tls?.cert ? { cert: tls.cert } : {}), ...(tls?.key ? { key: tls.key } : {}), rejectUnauthorized: !tls?.insecureSkipVerify,
-        })
+        }))
       },
     })
     const timer: Timer = this.#clock.setTimer(connectTimeoutMs, () => session.destroy(new Error('connection timed out')), { keepAlive: false })
     session.on('connect', () => {
-      timer[Symbol.dispose]()
       // Closed while it was being connected.
       if (session.destroyed) return
       session.setLocalWindowSize(windowBytes)
       this.#keepAlive(session)
     })
+    const calls = new Set<ClientCall>()
+    this.#calls.set(session, calls)
     let stood = false
     this.#isReady = false
     this.#ready = new Promise((resolve, reject) => {
       session.once('remoteSettings', () => {
+        timer[Symbol.dispose]()
         stood = true
         if (this.#session === session) this.#isReady = true
         resolve()
       })
-      session.once('close', () => {
+      let hasEnded = false
+      const end = (): void => {
+        if (hasEnded) return
+        hasEnded = true
+        timer[Symbol.dispose]()
+        if (this.#session === session) this.#session = undefined
+        for (const call of calls) call.connectionEnded()
         const cause = this.#connectError
-        if (!stood) { reject(new GrpcError('Unavailable', `connection error: desc = "${cause?.message ?? 'the server closed the connection'}"`, { cause })); return }
-        this.#options.onDisconnect?.(cause)
-      })
+        if (stood) this.#options.onDisconnect?.(cause)
+        else reject(new GrpcError('Unavailable', `connection error: desc = "${cause?.message ?? 'the server closed the connection'}"`, { cause }))
+      }
+      session.once('close', end)
+      onSocketEnd = (error) => {
+        if (this.#session === session) this.#connectError ??= error
+        // The session has its turn first, to say it in its own way.
+        setImmediate(() => { if (!session.destroyed) session.destroy(); end() })
+      }
     })
     this.#ready.catch(() => { /* calls are told as well */ })
-    session.on('error', (error) => { this.#connectError = error })
+    session.on('error', (error) => { if (this.#session === session || this.#session === undefined) this.#connectError = error })
     session.on('goaway', () => { if (this.#session === session) this.#session = undefined })
     session.on('close', () => {
       timer[Symbol.dispose]()
@@ -230,14 +254,20 @@ class ClientCall implements GrpcClientCall {
   readonly #observer: GrpcCallObserver
   readonly #signal: AbortSignal
   readonly #onAbort: () => void
+  readonly #connectError: () => Error | undefined
+  readonly #onEnd: () => void
   #deadline: Timer | undefined
   #trailers: IncomingHttpHeaders = {}
   #httpStatus = 0
+  /** An answer that could not be read. */
+  #unreadable: GrpcError | undefined
   #failure: GrpcError | undefined
   #ended = false
 
-  constructor(stream: ClientHttp2Stream, options: GrpcCallOptions, observer: GrpcCallObserver, clock: Clock, maxMessageBytes: number, connectError: () => Error | undefined) {
+  constructor(stream: ClientHttp2Stream, options: GrpcCallOptions, observer: GrpcCallObserver, clock: Clock, maxMessageBytes: number, connectError: () => Error | undefined, onEnd: () => void) {
     this.#stream = stream
+    this.#connectError = connectError
+    this.#onEnd = onEnd
     this.#observer = observer
     this.#signal = options.signal
     this.#onAbort = () => this.#stop(canceled(options.signal))
@@ -260,7 +290,8 @@ class ClientCall implements GrpcClientCall {
       try {
         reader.push(chunk)
       } catch (error) {
-        this.#stop(error instanceof GrpcError ? error : new GrpcError('Internal', messageOf(error), { cause: error }))
+        this.#unreadable = error instanceof GrpcError ? error : new GrpcError('Internal', messageOf(error), { cause: error })
+        this.#stop(this.#unreadable)
       }
     }
     stream.on('data', read)
@@ -281,17 +312,24 @@ class ClientCall implements GrpcClientCall {
     this.#failure ??= error
     this.#stream.close(constants.NGHTTP2_CANCEL)
     this.#stream.resume()
+    this.connectionEnded()
   }
+
+  /** The stream may say more in this turn; but a stream of a broken session may say nothing at all. */
+  connectionEnded(): void { setImmediate(() => { this.#end(this.#connectError()) }) }
 
   #end(connectError: Error | undefined): void {
     if (this.#ended) return
     this.#ended = true
     this.#signal.removeEventListener('abort', this.#onAbort)
     this.#deadline?.[Symbol.dispose]()
+    this.#onEnd()
     this.#observer.end(this.#outcome(connectError))
   }
 
   #outcome(connectError: Error | undefined): GrpcError | undefined {
+    // The server may have ended well all the same.
+    if (this.#unreadable) return this.#unreadable
     const status = this.#trailers['grpc-status']
     // Without an id it has never left this machine.
     if (status === undefined && this.#stream.id === undefined && this.#failure?.code !== 'Canceled' && this.#failure?.code !== 'DeadlineExceeded') {

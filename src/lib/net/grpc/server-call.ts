@@ -63,7 +63,7 @@ export interface CallObserver {
   started(call: DirectCall, requestBytes: number): void
   /** @param beganMs by the server's clock */
   answered(answerBytes: number, beganMs: number): void
-  failed(beganMs: number): void
+  failed(beganMs: number, code: string): void
 }
 
 export type GrpcHandler =
@@ -235,7 +235,7 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     this.#deadline?.[Symbol.dispose]()
     if (this.#ended) return
     this.#ended = true
-    this.#observer?.failed(this.#beganMs)
+    this.#observer?.failed(this.#beganMs, 'Canceled')
     this.#options.onEnd?.(this.path, 'Canceled')
     this.#cancel(new GrpcError('Canceled', 'context canceled'))
   }
@@ -336,7 +336,7 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     if (this.#ended) return
     this.#ended = true
     this.#deadline?.[Symbol.dispose]()
-    this.#observer?.failed(this.#beganMs)
+    this.#observer?.failed(this.#beganMs, status?.code ?? 'OK')
     this.#options.onEnd?.(this.path, status?.code ?? 'OK')
     const stream = this.#stream
     if (stream.isClosed) return

@@ -1,43 +1,56 @@
-// Bytes of one stream that wait for the peer's window, in one growing buffer: no object per message, however many wait.
+// Bytes of one stream that wait for the peer's window, in a few chunks: no object per message, however many wait, and nothing is moved when
+// more comes.
 
-const smallest = 4096
+const smallestChunk = 4096
+const largestChunk = 256 * 1024
+
+interface Chunk { readonly bytes: Buffer; end: number }
 
 export class ByteQueue {
-  #bytes: Buffer | undefined
+  #chunks: Chunk[] = []
+  /** Of the first chunk, what has gone already. */
   #start = 0
-  #end = 0
+  #length = 0
+  #nextSize = smallestChunk
 
-  get length(): number { return this.#end - this.#start }
+  get length(): number { return this.#length }
 
   /** Room for `count` bytes at the end, to be filled now. */
   reserve(count: number): Buffer {
-    const bytes = this.#roomFor(count)
-    const at = this.#end
-    this.#end += count
-    return bytes.subarray(at, at + count)
-  }
-
-  #roomFor(count: number): Buffer {
-    const { length } = this
-    if (this.#bytes && this.#end + count <= this.#bytes.length) return this.#bytes
-    if (this.#bytes && length + count <= this.#bytes.length / 2) this.#bytes.copyWithin(0, this.#start, this.#end)
-    else {
-      const grown = Buffer.allocUnsafe(Math.max(smallest, 2 * (length + count)))
-      if (this.#bytes) this.#bytes.copy(grown, 0, this.#start, this.#end)
-      this.#bytes = grown
+    let chunk = this.#chunks[this.#chunks.length - 1]
+    if (chunk === undefined || chunk.end + count > chunk.bytes.length) {
+      chunk = { bytes: Buffer.allocUnsafeSlow(Math.max(count, this.#nextSize)), end: 0 }
+      this.#nextSize = Math.min(largestChunk, this.#nextSize * 4)
+      this.#chunks.push(chunk)
     }
-    this.#start = 0
-    this.#end = length
-    return this.#bytes
+    const at = chunk.end
+    chunk.end += count
+    this.#length += count
+    return chunk.bytes.subarray(at, at + count)
   }
 
-  /** Moves the first `count` bytes to `target` at `at`. */
+  /** Moves the first `count` bytes, which must be there, to `target` at `at`. */
   shift(target: Uint8Array, at: number, count: number): void {
-    if (!this.#bytes) return
-    target.set(this.#bytes.subarray(this.#start, this.#start + count), at)
-    this.#start += count
-    if (this.#start === this.#end) { this.#bytes = undefined; this.#start = 0; this.#end = 0 }
+    for (let left = count, to = at; left > 0;) {
+      const chunk = this.#chunks[0]
+      if (chunk === undefined) return
+      const size = Math.min(left, chunk.end - this.#start)
+      target.set(chunk.bytes.subarray(this.#start, this.#start + size), to)
+      this.#start += size
+      this.#length -= size
+      to += size
+      left -= size
+      if (this.#start < chunk.end) continue
+      this.#chunks.shift()
+      this.#start = 0
+    }
+    if (this.#length === 0) this.clear()
   }
 
-  clear(): void { this.#bytes = undefined; this.#start = 0; this.#end = 0 }
+  clear(): void {
+    this.#chunks = []
+    this.#start = 0
+    this.#length = 0
+    this.#nextSize = smallestChunk
+  }
 }
