@@ -285,7 +285,8 @@ test('a cluster grows from one member to three, and shrinks to one by losing its
     // Its data are of no use any more: the others do not know it.
     cluster.run(leader)
     const code = await Promise.race([cluster.exit(leader), new Promise<string>((done) => { setTimeout(() => done('runs on'), 15_000).unref() })])
-    assert.equal(code, 0, `${leader.kind} was removed: ${cluster.logOf(leader).slice(-500)}`)
+    // The original ends as it comes: sometimes its own listener fails first.
+    assert.ok(leader.kind === 'ours' ? code === 0 : typeof code === 'number', `${leader.kind} was removed, and ended with ${code}: ${cluster.logOf(leader).slice(-500)}`)
   }
   const [last] = cluster.up
   assert.ok(last)

@@ -50,7 +50,7 @@ if (missing !== undefined) {
     const random = seededRandom(seed)
     await using etcd = await singleEtcd({ dataDir: join(folder, 'data') })
     await etcd.start()
-    using campaign = new Campaign({ etcd, random, folder: join(folder, 'histories'), name: 'load', clients: 16, watchers: 12 })
+    using campaign = new Campaign({ etcd, random, folder: join(folder, 'histories'), name: 'load', clients: 16, watchers: 20 })
     for (const fault of shuffle(random, [...Array.from({ length: kills }, () => kill(etcd)), ...Array.from({ length: stalls }, () => stall(etcd))])) {
       await campaign.round(1800 + randomInteger(random, 400), fault)
       if (campaign.violations.length > 0) break

@@ -59,7 +59,9 @@ export function resolveOutcomes(request: ResolveRequest): { readonly operations:
       const asked = revokes[revoke]
       if (asked) {
         revokes.splice(revoke, 1)
-        resolved.push({ ...base(asked), returnedAt: asked.outcome.type === 'done' ? asked.returnedAt : endsAt, call: { type: 'revoke', lease }, output: { revision } })
+        // Without an answer it may have come too late, for a lease that had ended by itself.
+        const calledAt = asked.outcome.type === 'done' ? asked.calledAt : Math.min(asked.calledAt, request.leaseDeadline(lease))
+        resolved.push({ ...base(asked), calledAt, returnedAt: asked.outcome.type === 'done' ? asked.returnedAt : endsAt, call: { type: 'revoke', lease }, output: { revision } })
       } else if (request.leaseDeadline(lease) > endsAt) violations.push(`lease ${lease} ended before its time, at revision ${revision}`)
       else resolved.push({ client: 0, calledAt: request.leaseDeadline(lease), returnedAt: endsAt, call: { type: 'expire', lease }, output: { revision } })
     } else violations.push(`nobody asked for revision ${revision}: ${JSON.stringify(events)}`)
