@@ -418,8 +418,7 @@ class ClusterSimulation {
     return this.#watchFrom(request)
   }
 
-  #watchFrom(request: RecorderRequest, isCollector = false): Watching {
-    const running = this.#running
+  #watchFrom(request: RecorderRequest, isCollector = false, running = this.#running): Watching {
     const place = running[randomInteger(this.#random, running.length)] ?? this.#places[0]
     if (!place?.node.etcd) throw new Error('a watch needs a member')
     const collect = (events: readonly LoggedEvent[]): void => {
@@ -429,15 +428,15 @@ class ClusterSimulation {
   }
 
   /** Watches of a member that is gone go on at another one, behind what they heard of. */
-  #followWatches(): void {
+  #followWatches(running = this.#running): void {
     this.#watches = this.#watches.map((watching) => {
-      const { recorder, life } = watching
-      if (!life.aborted && !recorder.ended) return watching
-      if (this.#running.length === 0) return watching
+      const { recorder, life, place } = watching
+      if (!life.aborted && !recorder.ended && running.includes(place)) return watching
+      if (running.length === 0) return watching
       this.#checkRecord(watching)
       recorder[Symbol.dispose]()
       const compacted = recorder.ended?.compactRevision ?? 0
-      return this.#watchFrom({ ...watching.first, startRevision: Math.max(recorder.heardTo + 1, recorder.request.startRevision, compacted + 1) }, watching.isCollector)
+      return this.#watchFrom({ ...watching.first, startRevision: Math.max(recorder.heardTo + 1, recorder.request.startRevision, compacted + 1) }, watching.isCollector, running)
     })
   }
 
@@ -511,7 +510,8 @@ class ClusterSimulation {
 
   /** Lets every watch hear of everything. */
   async #learnHistory(inside: readonly Place[]): Promise<void> {
-    this.#followWatches()
+    // A learner that was removed while it was away is told nothing any more.
+    this.#followWatches(inside)
     const { revision } = await inside[0]!.node.etcd!.client.status(never) // cast: somebody is inside, and runs
     await this.#catchUp(this.#watches.map(({ recorder }) => recorder), revision)
     const collector = this.#watches.find(({ isCollector }) => isCollector)?.recorder

@@ -157,8 +157,9 @@ function finishStreams(open: OpenProcess): ProcessStreams {
       const started = existsSync(files.pid)
       void removeFiles(files)
       const exitCode = exitCodeOf(code, name)
-      if (exitCode !== 0 && !started && !signal.aborted) reject(new CriError('Internal', `failed to exec in container: failed to start exec: ${open.complaint().trim()}`))
-      else resolve({ exitCode })
+      if (exitCode === 0 || started || signal.aborted) { resolve({ exitCode }); return }
+      // Its streams end after it does, and the reason is the last that they say.
+      child.on('close', () => reject(new CriError('Internal', `failed to exec in container: failed to start exec: ${open.complaint().trim()}`)))
     })
   })
   exit.catch(() => {}) // whoever awaits it sees it; nobody has to
