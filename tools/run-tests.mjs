@@ -25,7 +25,8 @@ for (const suite of suites) {
   const files = filesOf(suite)
   if (files.length === 0) { console.log(`${suite}: no test files${only ? ` match "${only}"` : ''}`); continue }
   console.log(`\n# ${suite}: ${files.length} files`)
-  const isolation = isolated.has(suite) ? ['--test-concurrency=1'] : ['--test-isolation=none']
+  // The simulation has no world to share: a file on each core.
+  const isolation = isolated.has(suite) ? ['--test-concurrency=1'] : suite === 'simulation' ? ['--test-concurrency=2'] : ['--test-isolation=none']
   const { status } = spawnSync(node24(), ['--disable-proto=delete', '--disable-warning=ExperimentalWarning', '--test', '--test-force-exit', ...isolation,
     `--test-reporter=${process.stdout.isTTY ? 'spec' : join(root, 'tools/quiet-reporter.mjs')}`, '--test-reporter-destination=stdout', ...files], { cwd: root, stdio: 'inherit' })
   if (status !== 0) failed = true

@@ -94,6 +94,8 @@ class ClusterSimulation {
   #heard = 1
   #ticks = 0
   #over = false
+  /** Of two removals at once the second could take what the first has left. */
+  #isChanging = false
   #names = 0
   readonly #counts: ClusterSimulationCounts = { operations: 0, acknowledged: 0, crashes: 0, flips: 0, refusedFlips: 0, partitions: 0, stalls: 0, membershipChanges: 0, statesSent: 0, elections: 0 }
 
@@ -306,7 +308,8 @@ class ClusterSimulation {
 
   async #changeMembership(place: Place): Promise<void> {
     const { etcd } = place.node
-    if (!etcd || this.#over) return
+    if (!etcd || this.#over || this.#isChanging) return
+    this.#isChanging = true
     const { admin, member } = etcd.internals
     const members = [...member.machine.membership.members.values()]
     const learner = members.find(({ isLearner }) => isLearner)
@@ -317,6 +320,8 @@ class ClusterSimulation {
       else if (!learner && voters < 5 && !this.#places.some(({ damaged }) => damaged) && this.#random.float() < 0.6) {
         const name = `m${++this.#names}`
         const added = await admin.add([`http://${name}:2380`], this.#random.float() < 0.7, signal)
+        // It may have been started meanwhile, by what the others said of it.
+        if (this.#places.some((other) => other.node.id === added.id)) return
         const node = this.#cluster.addNode(added.id, name)
         const next = this.#placeOf(node)
         this.#places.push(next)
@@ -327,7 +332,7 @@ class ClusterSimulation {
       } else return
       this.#counts.membershipChanges++
       this.#say('the membership changed')
-    } catch (error) { expected(error) }
+    } catch (error) { expected(error) } finally { this.#isChanging = false }
   }
 
   #limit(place: Place, ms: number): AbortSignal {

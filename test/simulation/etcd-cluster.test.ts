@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { simulateEtcdCluster, type ClusterControlFault, type ClusterSimulationCounts } from './etcd-cluster-simulation.ts'
 
 const firstSeed = Number(process.env['K8TS_SEED'] ?? 1)
-const seeds = Number(process.env['K8TS_SEEDS'] ?? 400)
+const seeds = Number(process.env['K8TS_SEEDS'] ?? 1000)
 
 test(`${seeds} seeds of 1, 3 and 5 members: crashes at every write, flipped bits, partitions, loss, delays, stalls, clock jumps, slow disks, membership changes`, async (t) => {
   const sum: Partial<ClusterSimulationCounts> & { [size: string]: number } = {}
