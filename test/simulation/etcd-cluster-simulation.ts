@@ -532,6 +532,9 @@ class ClusterSimulation {
   }
 
   async #compareMembers(inside: readonly Place[]): Promise<void> {
+    // Leases go on ending: all are to be at the same entry.
+    const indexes = (): readonly (number | undefined)[] => inside.map(({ node }) => node.etcd?.internals.member.appliedIndex)
+    await this.#cluster.untilTrue(() => new Set(indexes()).size === 1, 20_000)
     const images = await Promise.all(inside.map(async ({ node }) => {
       const { machine } = node.etcd!.internals.member // cast: inside
       const { hash } = await hashKeyValues(machine.store, machine.store.revision, async () => {})
