@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
 import { WebSocket } from 'ws'
-import { hasOriginals, openPair, originalEtcdctl, run, withoutIds, type Pair } from './etcd-pair.ts'
+import { hasOriginals, openPair, originalEtcdctl, run, withoutGoSpaces, withoutIds, type Pair } from './etcd-pair.ts'
 
 const skip = hasOriginals ? false : 'the originals are not built: run test/interop/build-originals.sh'
 const b64 = (text: string): string => Buffer.from(text).toString('base64')
@@ -33,7 +33,7 @@ async function differencesOf(pair: Pair, requests: readonly Asked[], normalise: 
   for (const asked of requests) {
     const [theirs, ours] = await Promise.all([pair.original, pair.ours].map(async (base) => {
       const { status, headers, body } = await ask(base, asked)
-      return { status, headers: Object.fromEntries(shownHeaders.map((name) => [name, headers[name]])), body: normalise(body.replaceAll(base, 'URL')) }
+      return { status, headers: Object.fromEntries(shownHeaders.map((name) => [name, headers[name]])), body: normalise(withoutGoSpaces(body.replaceAll(base, 'URL'))) }
     }))
     try {
       assert.deepEqual(ours, theirs)

@@ -96,6 +96,7 @@ class ClusterSimulation {
   #over = false
   /** Of two removals at once the second could take what the first has left. */
   #isChanging = false
+  #hasChanged = false
   #names = 0
   readonly #counts: ClusterSimulationCounts = { operations: 0, acknowledged: 0, crashes: 0, flips: 0, refusedFlips: 0, partitions: 0, stalls: 0, membershipChanges: 0, statesSent: 0, elections: 0 }
 
@@ -225,7 +226,7 @@ class ClusterSimulation {
     this.#say(`${place.node.name} lost its power`)
     this.#end(place)
     place.node.disk = place.node.disk.reboot()
-    const mayFlip = !this.#control && this.#counts.membershipChanges === 0 && this.#places.filter((p) => p.damaged).length + 1 <= Math.floor((this.#voters - 1) / 2) && this.#random.float() < 0.08
+    const mayFlip = !this.#control && !this.#hasChanged && this.#places.filter((p) => p.damaged).length + 1 <= Math.floor((this.#voters - 1) / 2) && this.#random.float() < 0.08
     if (mayFlip) this.#flipBit(place)
     this.#later(randomInteger(this.#random, 3000), () => { if (!this.#over && !place.removed) void this.#startPlace(place) })
   }
@@ -310,6 +311,7 @@ class ClusterSimulation {
     const { etcd } = place.node
     if (!etcd || this.#over || this.#isChanging) return
     this.#isChanging = true
+    this.#hasChanged = true
     const { admin, member } = etcd.internals
     const members = [...member.machine.membership.members.values()]
     const learner = members.find(({ isLearner }) => isLearner)
