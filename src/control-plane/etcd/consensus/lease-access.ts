@@ -56,13 +56,16 @@ export class LeaseAccess {
     return { ttlSeconds, grantedTtlSeconds, keys: withKeys ? keys.map(keyBytes) : [] }
   }
 
-  /** A lease that isn't known may be in an entry that isn't applied. */
+  /**
+   * A lease that isn't known may be in an entry that isn't applied; and as long as a leader has applied nothing of its own term, the log may hold
+   * an earlier leader's revocation of a lease that it would now renew.
+   */
   async #beCurrent(signal: AbortSignal, isKnown: boolean): Promise<void> {
     const { replica } = this.#options
     if (!replica) return
     if (!replica.isLeader) throw etcdError('notLeader')
     await this.confirmLeading(signal)
-    if (!isKnown) await replica.readIndex(signal)
+    if (!isKnown || replica.driver.queue.appliedTerm < replica.driver.node.raft.term) await replica.readIndex(signal)
   }
 
   /** Makes sure of leading when time has passed unnoticed. @throws EtcdError not leader, request timed out */
