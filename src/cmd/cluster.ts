@@ -95,7 +95,7 @@ async function runCluster(cluster: ClusterRun, signal: AbortSignal): Promise<num
     const n = nodePaths(paths, name)
     return { name, index, networkNamespace: n.pins.network, mountNamespace: n.pins.mount, runDir: n.run, cgroup: n.cgroup }
   })
-  const state = { pid: process.pid, name: flags.name, network, nodes: nodeStates, kubeconfig: paths.kubeconfig, forwardingWasOff: !simulated && !isForwardingEnabled() }
+  const state = { pid: process.pid, name: flags.name, network, nodes: nodeStates, hasBridge: !simulated, kubeconfig: paths.kubeconfig, forwardingWasOff: !simulated && !isForwardingEnabled() }
   writeClusterState(paths.state, state)
   await using resources = new AsyncDisposableStack()
   resources.defer(() => cleanUpCluster(state, paths.state))

@@ -25,6 +25,8 @@ export const commonFlags = {
   v: { type: 'int', short: 'v', usage: 'number for the log level verbosity' },
 } as const satisfies FlagSpecs
 
+const sameWishMs = 500
+
 /** A program's `run`: parses, answers --help and --version, runs `main` until SIGINT or SIGTERM. */
 export async function runComponent<const S extends FlagSpecs>(program: ComponentProgram<S>, args: readonly string[]): Promise<number> {
   const specs = { ...commonFlags, ...program.flags } as S & typeof commonFlags // cast: the spread has exactly these keys
@@ -47,9 +49,16 @@ export async function runComponent<const S extends FlagSpecs>(program: Component
   }
   const logger = createLogger({ clock: realClock, name: program.name, verbosity: common.v, processId: process.pid, write: (line) => process.stderr.write(line) })
   const stop = new AbortController()
-  const end = (): void => stop.abort(new Error('asked to stop'))
-  process.once('SIGINT', end)
-  process.once('SIGTERM', end)
+  let askedMs: number | undefined
+  // Asking twice ends it at once; but one wish may come as two signals, to the process and to its group.
+  const end = (): void => {
+    const nowMs = realClock.monotonic()
+    if (askedMs !== undefined && nowMs - askedMs > sameWishMs) process.exit(1)
+    askedMs ??= nowMs
+    stop.abort(new Error('asked to stop'))
+  }
+  process.on('SIGINT', end)
+  process.on('SIGTERM', end)
   try {
     return await program.main(parsed, logger, stop.signal)
   } catch (error) {

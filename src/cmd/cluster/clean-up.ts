@@ -15,7 +15,7 @@ export async function cleanUpCluster(state: ClusterState, statePath: string): Pr
   }))
   for (const parent of new Set(state.nodes.map((node) => dirname(node.cgroup)))) removeCgroups(parent)
   removeCgroups('/k8ts')
-  if (state.nodes.length > 0) await removeNetwork(state.network, state.name, state.nodes.map((node) => node.name))
+  if (state.hasBridge ?? state.nodes.length > 0) await removeNetwork(state.network, state.name, state.nodes.map((node) => node.name))
   if (state.forwardingWasOff) writeFileSync('/proc/sys/net/ipv4/ip_forward', '0')
   rmSync(dirname(statePath), { recursive: true, force: true })
 }

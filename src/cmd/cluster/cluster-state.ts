@@ -18,6 +18,8 @@ export interface ClusterState {
   readonly name: string
   readonly network: ClusterNetwork
   readonly nodes: readonly NodeState[]
+  /** There is a bridge for real nodes, even when there are none. Absent in files of older versions. */
+  readonly hasBridge?: boolean
   readonly kubeconfig: string
   /** The host didn't forward packets before we came. */
   readonly forwardingWasOff: boolean
