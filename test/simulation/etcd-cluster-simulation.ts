@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto'
 import { randomInteger, seededRandom, type Random } from '../../src/lib/base/random.ts'
 import { EtcdError } from '../../src/lib/etcd-api/etcd-error.ts'
-import type { EtcdClient, EtcdWatchObserver, EtcdWatchRequest } from '../../src/lib/etcd-client/etcd-client.ts'
+import type { EtcdClient } from '../../src/lib/etcd-client/etcd-client.ts'
 import { StorageError, type Disk } from '../../src/control-plane/etcd/disk/disk.ts'
 import type { EmbeddedEtcd } from '../../src/control-plane/etcd/embedded.ts'
 import { MemberRemovedError } from '../../src/control-plane/etcd/member.ts'
@@ -15,6 +15,7 @@ import { hashKeyValues } from '../../src/control-plane/etcd/mvcc/hash-kv.ts'
 import { SimulatedCluster, type SimulatedNode } from '../../src/control-plane/etcd/consensus/simulated-cluster.ts'
 import { SimulatedClock } from '../../src/lib/testing/simulated-clock.ts'
 import { chooseCall, ClientView, prefix, prefixEnd } from '../robustness/choose-call.ts'
+import { dropFirstEvent } from './drop-first-event.ts'
 import { EventLog, type LoggedEvent } from '../robustness/event-log.ts'
 import type { Call, Operation } from '../robustness/operation.ts'
 import { performCall, withValueIds } from '../robustness/perform-call.ts'
@@ -380,7 +381,7 @@ class ClusterSimulation {
       txn: (request, s) => client.txn(request, s), compact: (revision, s, options) => client.compact(revision, s, options),
       leaseGrant: (ttlSeconds, s, id) => client.leaseGrant(ttlSeconds, s, id), leaseRevoke: (id, s) => client.leaseRevoke(id, s), leaseKeepAlive: (id, s) => client.leaseKeepAlive(id, s),
       leaseTimeToLive: (id, s, options) => client.leaseTimeToLive(id, s, options), leases: (s) => client.leases(s), status: (s) => client.status(s),
-      watch: (request, observer) => client.watch(request, this.#control === 'dropped-event' ? dropFirst(request, observer) : observer),
+      watch: (request, observer) => client.watch(request, this.#control === 'dropped-event' ? dropFirstEvent(request, observer) : observer),
     }
   }
 
@@ -550,18 +551,4 @@ class ClusterSimulation {
 function expected(error: unknown): void {
   if (error instanceof EtcdError || (error instanceof DOMException && (error.name === 'AbortError' || error.name === 'TimeoutError'))) return
   throw error
-}
-
-/** Control: leaves out the first event of a watch that starts in the past. */
-function dropFirst(request: EtcdWatchRequest, observer: EtcdWatchObserver): EtcdWatchObserver {
-  let drop = (request.startRevision ?? 0) > 0
-  return {
-    created: (revision) => observer.created?.(revision),
-    closed: (end) => observer.closed(end),
-    events: (events, revision) => {
-      const rest = drop && events.length > 0 ? events.slice(1) : events
-      drop &&= events.length === 0
-      if (rest.length > 0 || events.length === 0) observer.events(rest, revision)
-    },
-  }
 }

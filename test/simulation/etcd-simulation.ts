@@ -4,12 +4,13 @@
 import { createHash } from 'node:crypto'
 import { randomInteger, seededRandom, type Random } from '../../src/lib/base/random.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
-import type { EtcdClient, EtcdWatchObserver, EtcdWatchRequest } from '../../src/lib/etcd-client/etcd-client.ts'
+import type { EtcdClient } from '../../src/lib/etcd-client/etcd-client.ts'
 import { SimulatedClock } from '../../src/lib/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/lib/testing/simulated-disk.ts'
 import { StorageError, type Disk } from '../../src/control-plane/etcd/disk/disk.ts'
 import { openEtcd, type EmbeddedEtcd } from '../../src/control-plane/etcd/embedded.ts'
 import { chooseCall, ClientView, prefix, prefixEnd } from '../robustness/choose-call.ts'
+import { dropFirstEvent } from './drop-first-event.ts'
 import { EventLog, sameState, type LoggedEvent } from '../robustness/event-log.ts'
 import type { Call, Operation } from '../robustness/operation.ts'
 import { performCall, withValueIds } from '../robustness/perform-call.ts'
@@ -151,7 +152,7 @@ class Simulation {
       range: (request, s) => client.range(request, s), txn: (request, s) => client.txn(request, s), compact: (revision, s, options) => client.compact(revision, s, options),
       leaseGrant: (ttlSeconds, s, id) => client.leaseGrant(ttlSeconds, s, id), leaseRevoke: (id, s) => client.leaseRevoke(id, s), leaseKeepAlive: (id, s) => client.leaseKeepAlive(id, s),
       leaseTimeToLive: (id, s, options) => client.leaseTimeToLive(id, s, options), leases: (s) => client.leases(s), status: (s) => client.status(s),
-      watch: (request, observer) => client.watch(request, dropFirst(request, observer)),
+      watch: (request, observer) => client.watch(request, dropFirstEvent(request, observer)),
     }
   }
 
@@ -337,18 +338,4 @@ class Simulation {
 function collectInto(log: EventLog, events: readonly LoggedEvent[]): readonly string[] {
   const revisions = new Set(events.map((event) => event.modRevision).filter((revision) => revision > log.revision))
   return [...revisions].flatMap((revision) => log.append(revision, events.filter((event) => event.modRevision === revision)))
-}
-
-/** Control: leaves out the first event of a watch that starts in the past. */
-function dropFirst(request: EtcdWatchRequest, observer: EtcdWatchObserver): EtcdWatchObserver {
-  let drop = (request.startRevision ?? 0) > 0
-  return {
-    created: (revision) => observer.created?.(revision),
-    closed: (end) => observer.closed(end),
-    events: (events, revision) => {
-      const rest = drop && events.length > 0 ? events.slice(1) : events
-      drop &&= events.length === 0
-      if (rest.length > 0 || events.length === 0) observer.events(rest, revision)
-    },
-  }
 }
