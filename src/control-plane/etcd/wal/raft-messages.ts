@@ -53,7 +53,8 @@ export function readEntry(bytes: Uint8Array): Entry | undefined {
     if (first !== 1 * 8 && first !== 2 * 8) throw unexpected
     const term = first === 2 * 8 ? r.varint() : field(r, 2)
     const index = field(r, 3)
-    if (type > entryTypes.confChangeV2) throw unexpected
+    // No checksum covers a record's type: one bit makes an entry of a hard state, whose vote then stands where the term should.
+    if (type > entryTypes.confChangeV2 || !Number.isSafeInteger(term)) throw unexpected
     if (r.done) return { type, term, index, data: noBytes }
     if (r.tag() !== 4 * 8 + 2) throw unexpected
     return { type, term, index, data: r.bytes() }

@@ -109,6 +109,8 @@ class LogReader {
   identity: Identity | undefined
   hardState: HardState = { term: 0, vote: 0n, commit: 0 }
   lastIndex: number
+  /** The highest of any entry: no hard state behind it is of an earlier one. */
+  #entryTerm = 0
   /** Behind what is known to be committed. */
   tail: Entry[] = []
   #replayed: number
@@ -133,7 +135,7 @@ class LogReader {
       }
       case recordTypes.state: {
         const state = readHardState(record.data)
-        if (!state || state.term < this.hardState.term) throw bad('the hard state is not readable')
+        if (!state || state.term < Math.max(this.hardState.term, this.#entryTerm)) throw bad('the hard state is not readable')
         this.hardState = state
         this.#replayTo(state.commit)
         return
@@ -167,6 +169,7 @@ class LogReader {
     if (this.#started && index <= this.lastIndex && index <= this.hardState.commit) throw bad(`entry ${index} comes again although it was committed`)
     this.#started = true
     this.lastIndex = index
+    this.#entryTerm = Math.max(this.#entryTerm, entry.term)
     if (index <= snapshot.index) {
       this.tail.length = 0
       return

@@ -173,3 +173,29 @@ test('a flipped bit in what a later write stands behind is named', async () => {
   }
   assert.ok(silent < 10, `${silent} were not noticed, though nothing is missing`)
 })
+
+test('a hard state that one bit makes an entry of takes nothing\'s place: no checksum covers the type of a record', async () => {
+  for (const vote of [identity.memberId, 3n]) {
+    const disk = new SimulatedDisk(seededRandom(1))
+    {
+      await using log = await WriteAheadLog.create({ ...optionsOf(disk), segmentBytes: 60_000 }, { identity, entries: [entry(1, 1)], hardState: state(1, 1, vote) })
+      await log.append({ entries: [entry(2, 2), entry(3, 2)], hardState: state(2, 1, vote) })
+      // As at a stop: only what is committed. Read as an entry, its index is that of the last one, and its type a membership change.
+      await log.append({ entries: [], hardState: state(2, 3, vote) })
+      await log.append({ entries: [entry(4, 2)], hardState: state(2, 3, vote) })
+    }
+    const path = disk.paths.find((name) => name.endsWith('.wal'))
+    assert.ok(path)
+    const whole = disk.peek(path)
+    const states = Array.from({ length: Math.floor(whole.length / 8) }, (_, i) => i * 8).filter((at) => whole[at + 8] === 0x08 && whole[at + 9] === 3 && whole[at + 10] === 0x10)
+    assert.equal(states.length, 4)
+    // The vote stands where an entry's term would: a small one is only told by the hard states that follow.
+    for (const at of vote === 3n ? states.slice(0, -1) : states) {
+      const bytes = Buffer.from(whole)
+      bytes[at + 9] = 2
+      const copy = new SimulatedDisk(seededRandom(1))
+      copy.poke(path, bytes)
+      await assert.rejects(reopen(copy), (error: unknown) => error instanceof StorageError && error.reason === 'CorruptLog', `the state at byte ${at}, vote ${vote}`)
+    }
+  }
+})

@@ -20,6 +20,8 @@ export interface WalOptions {
   readonly segmentBytes?: number
   /** How much a new segment has zeroed at first. Four times as much is zeroed whenever half of it is left. */
   readonly zeroedBytes?: number
+  /** Files that stay, with those that a saved state has made superfluous; 0: all. Default: only those that are needed. */
+  readonly keptFiles?: number
 }
 
 /** What a log begins with: all of it is committed, and durable with the log's creation. */
@@ -59,6 +61,9 @@ export class WriteAheadLog implements AsyncDisposable {
   readonly #zeroedBytes: number
   readonly #records: RecordBuffer
   readonly #writer = new WireWriter(4096)
+  readonly #keptFiles: number
+  /** What nobody needs any more, oldest first. */
+  #superfluous: Segment[] = []
   #segments: Segment[]
   #file: DiskFile
   #position: number
@@ -83,6 +88,7 @@ export class WriteAheadLog implements AsyncDisposable {
     this.#logger = options.logger
     this.#segmentBytes = options.segmentBytes ?? defaultSegmentBytes
     this.#zeroedBytes = options.zeroedBytes ?? defaultZeroedBytes
+    this.#keptFiles = options.keptFiles === 0 ? Infinity : options.keptFiles ?? 1
     this.#records = new RecordBuffer(opened.crc)
     this.#segments = opened.segments
     this.#file = opened.file
@@ -130,7 +136,8 @@ export class WriteAheadLog implements AsyncDisposable {
     const opened = await readLog(options, segments)
     const log = new WriteAheadLog(options, opened)
     // What was not removed in time before: the original takes no log with a hole.
-    log.#removeInOrder(segments.slice(0, segments.length - opened.segments.length))
+    log.#superfluous = segments.slice(0, segments.length - opened.segments.length)
+    log.#purge(log.#keptFiles)
     return { log, hardState: opened.hardState, tail: opened.tail }
   }
 
@@ -263,14 +270,22 @@ export class WriteAheadLog implements AsyncDisposable {
     if (this.#full) return
     this.#full = true
     this.#logger.warn('the disk is full')
+    this.#purge(0)
     this.onFull?.()
   }
 
   #releaseSegments(index: number): void {
     let keepFrom = 0
     this.#segments.forEach((segment, at) => { if (segment.firstIndex <= index + 1) keepFrom = at })
-    this.#removeInOrder(this.#segments.slice(0, keepFrom))
+    this.#superfluous.push(...this.#segments.slice(0, keepFrom))
     this.#segments = this.#segments.slice(keepFrom)
+    this.#purge(this.#keptFiles)
+  }
+
+  /** Removes what is superfluous until so many files are left. */
+  #purge(keptFiles: number): void {
+    const count = Math.min(this.#superfluous.length, this.#superfluous.length + this.#segments.length - keptFiles)
+    if (count > 0) this.#removeInOrder(this.#superfluous.splice(0, count))
   }
 
   /** Oldest first, one after the other, so that no crash leaves a hole between segments. */
