@@ -57,6 +57,7 @@ export async function readLog(options: ReadLogOptions, all: readonly Segment[]):
     }
     end = step.value
     reader.keepTail()
+    if (end.mended.length > 0) await writeLengths(disk, join(folder, segment.name), bytes, end.mended)
     if (isLast && end.torn && end.length > 0) await clearTail(disk, join(folder, segment.name), bytes.subarray(0, size), end.length)
   }
   const { identity, hardState, lastIndex } = reader
@@ -100,6 +101,13 @@ async function clearTail(disk: Disk, path: string, bytes: Buffer, from: number):
     const stop = Math.min(bytes.length, at + zeros.length)
     if (!isZero(bytes, at, stop)) await file.write(zeros.subarray(0, stop - at), at)
   }
+  await file.sync()
+}
+
+/** Writes the first eight bytes of these records, which the disk has lost. */
+async function writeLengths(disk: Disk, path: string, bytes: Buffer, places: readonly number[]): Promise<void> {
+  await using file = await disk.open(path, 'update')
+  for (const at of places) await file.write(bytes.subarray(at, at + 8), at)
   await file.sync()
 }
 

@@ -123,19 +123,17 @@ const sectorBytes = 512
 
 /**
  * What is wrong at `at`, where no valid record continues the chain: the tail of a write that was never finished (`torn`), or damage to
- * something that was acknowledged (`corrupt`).
+ * something that was acknowledged (`corrupt`). A number is the length that a record at the end of a sector has lost, while the rest of it is
+ * there: either the sector of an unfinished write did not reach the disk, or a bit of a finished one is wrong. Nothing tells which, and
+ * keeping the record is right for both.
  *
  * @param isEvidence tells whether a record further on, with the one before it, proves that the write at `at` had been finished.
  */
-export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: (record: WalRecord, before: WalRecord) => boolean): 'torn' | 'corrupt' {
+export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: (record: WalRecord, before: WalRecord) => boolean): 'torn' | 'corrupt' | number {
   if (at + 8 > bytes.length) return 'torn'
-  // One flipped bit in the length hides a record that is still there.
-  for (let bit = 0; bit < 64; bit++) {
-    const low = (bytes.readUInt32LE(at) ^ (bit < 32 ? 1 << bit : 0)) >>> 0
-    const high = (bytes.readUInt32LE(at + 4) ^ (bit < 32 ? 0 : 1 << (bit - 32))) >>> 0
-    const record = parseSized(bytes, at, low, high)
-    if (record && continuesChain(record, crc)) return 'corrupt'
-  }
+  const hidden = findHidden(bytes, at, crc)
+  const isLost = hidden !== undefined && at % sectorBytes === sectorBytes - 8 && isZero(bytes, at, at + 8)
+  if (hidden !== undefined && !isLost) return 'corrupt'
   // Two records further on that belong together are checked by the first one's checksum; they tell how far the log had come.
   for (let p = at + 8; p + 16 <= bytes.length; p += 8) {
     if (bytes[p + 8] !== 0x08) continue
@@ -144,6 +142,7 @@ export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: 
     const second = parseRecord(bytes, first.end)
     if (second && continuesChain(second, first.crc) && isEvidence(second, first)) return 'corrupt'
   }
+  if (isLost) return hidden
   const length = bytes.readUInt32LE(at)
   const high = bytes.readUInt32LE(at + 4)
   const end = at + 8 + length + ((high >>> 24) & 7)
@@ -158,6 +157,17 @@ export function judgeDamage(bytes: Buffer, at: number, crc: number, isEvidence: 
 }
 
 const zeros = Buffer.alloc(64 * 1024)
+
+/** The length of a record that is there but for one bit of its first eight bytes. */
+function findHidden(bytes: Buffer, at: number, crc: number): number | undefined {
+  for (let bit = 0; bit < 64; bit++) {
+    const low = (bytes.readUInt32LE(at) ^ (bit < 32 ? 1 << bit : 0)) >>> 0
+    const high = (bytes.readUInt32LE(at + 4) ^ (bit < 32 ? 0 : 1 << (bit - 32))) >>> 0
+    const record = parseSized(bytes, at, low, high)
+    if (record && continuesChain(record, crc)) return low
+  }
+  return undefined
+}
 
 /** True when bytes[start, end) are all zero. */
 export function isZero(bytes: Buffer, start: number, end: number): boolean {

@@ -199,3 +199,39 @@ test('a hard state that one bit makes an entry of takes nothing\'s place: no che
     }
   }
 })
+
+/** A log whose last write begins eight bytes before the end of a sector, with a record whose length is one bit. */
+async function logWithHeadAlone(writesBehind: number): Promise<{ readonly disk: SimulatedDisk; readonly path: string; readonly head: number }> {
+  for (let filler = 0; filler < 600; filler++) {
+    const disk = new SimulatedDisk(seededRandom(1))
+    {
+      await using log = await WriteAheadLog.create({ ...optionsOf(disk), segmentBytes: 60_000 }, { identity, entries: [entry(1, 1)], hardState: state(1, 1) })
+      await log.append({ entries: [entry(2, 1, 'f'.repeat(filler))], hardState: state(1, 1) })
+      await log.append({ entries: [entry(3, 1, 'x'.repeat(128 - 18))], hardState: state(1, 1) })
+      for (let i = 0; i < writesBehind; i++) await log.append({ entries: [entry(4 + i, 1)], hardState: state(1, 1) })
+    }
+    const path = disk.paths.find((name) => name.endsWith('.wal'))
+    assert.ok(path)
+    const bytes = disk.peek(path)
+    for (let head = 504; head < bytes.length; head += 512) if (bytes.readUInt32LE(head) === 128 && bytes.includes('xxx', head) && bytes.indexOf('xxx') < head + 40) return { disk, path, head }
+  }
+  throw new Error('no such log was found')
+}
+
+test('a sector with nothing but the length of an unfinished write can be lost alone: that is no damage, unless a later write stands behind it', async () => {
+  const last = await logWithHeadAlone(0)
+  const whole = Buffer.from(last.disk.peek(last.path))
+  const without = Buffer.from(whole)
+  without.fill(0, last.head, last.head + 8)
+  last.disk.poke(last.path, without)
+  const { log, tail } = await reopen(last.disk)
+  await log[Symbol.asyncDispose]()
+  assert.deepEqual(tail.map(({ index }) => index), [2, 3], 'a whole entry is kept')
+  assert.ok(last.disk.peek(last.path).equals(whole), 'the original reads the log too')
+
+  const middle = await logWithHeadAlone(2)
+  const damaged = Buffer.from(middle.disk.peek(middle.path))
+  damaged.fill(0, middle.head, middle.head + 8)
+  middle.disk.poke(middle.path, damaged)
+  await assert.rejects(reopen(middle.disk), (error: unknown) => error instanceof StorageError && error.reason === 'CorruptLog')
+})
