@@ -21,7 +21,7 @@ export interface ClientTls {
 }
 
 export interface GrpcChannelOptions {
-  /** `unix:///path`, `unix:path`, `http://host:port`, `https://host:port` or `host:port`. */
+  /** `unix:///path`, `unix:path`, `unixs:` with TLS, `http://host:port`, `https://host:port` or `host:port`. */
   readonly target: string
   readonly clock: Clock
   readonly tls?: ClientTls
@@ -30,6 +30,10 @@ export interface GrpcChannelOptions {
   readonly connectTimeoutMs?: number
   /** While there are calls, ask the server this often whether it is still there, and give the connection up when it doesn't answer in 10 s. */
   readonly keepAliveMs?: number
+  /** Instead of the 10 s. */
+  readonly keepAliveTimeoutMs?: number
+  /** Ask also while there are no calls. Servers that do not expect it take that for an attack. */
+  readonly keepAliveWithoutCalls?: boolean
   /** A connection that stood has ended. */
   readonly onDisconnect?: (error: Error | undefined) => void
   readonly userAgent?: string
@@ -80,10 +84,10 @@ export class GrpcChannel implements Disposable {
   constructor(options: GrpcChannelOptions) {
     this.#options = options
     this.#clock = options.clock
-    const unix = /^unix:(?:\/\/)?(.+)$/.exec(options.target)
-    this.#socketPath = unix?.[1]
+    const unix = /^unix(s?):(?:\/\/)?(.+)$/.exec(options.target)
+    this.#socketPath = unix?.[2]
     const withScheme = /^https?:\/\//.test(options.target) ? options.target : `${options.tls ? 'https' : 'http'}://${options.target}`
-    this.#authority = unix ? 'http://localhost' : withScheme
+    this.#authority = unix ? `${unix[1] === 's' ? 'https' : 'http'}://localhost` : withScheme
   }
 
   get target(): string { return this.#options.target }
@@ -161,11 +165,12 @@ export class GrpcChannel implements Disposable {
       settings: { enablePush: false, initialWindowSize: windowBytes },
       maxSessionMemory: 1024,
       createConnection: (url) => {
-        if (this.#socketPath !== undefined) return observed(connectSocket(this.#socketPath))
+        const path = this.#socketPath
+        if (path !== undefined && url.protocol !== 'https:') return observed(connectSocket(path))
         const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
         if (url.protocol !== 'https:') return observed(connectSocket({ host, port: Number(url.port || 80), noDelay: true }))
         return observed(connectTls({
-          host, port: Number(url.port || 443), ALPNProtocols: ['h2'], ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }), ...(tls?.serverName ? { servername: tls.serverName } : {}),
+          ...(path === undefined ? { host, port: Number(url.port || 443) } : { path }), ALPNProtocols: ['h2'], ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }), ...(tls?.serverName ? { servername: tls.serverName } : {}),
           ...(tls?.ca ? { ca: tls.ca } : {}), ...(tls?.cert ? { cert: tls.cert } : {}), ...(tls?.key ? { key: tls.key } : {}), rejectUnauthorized: !tls?.insecureSkipVerify,
         }))
       },
@@ -218,15 +223,15 @@ export class GrpcChannel implements Disposable {
   }
 
   #keepAlive(session: ClientHttp2Session): void {
-    const { keepAliveMs } = this.#options
+    const { keepAliveMs, keepAliveTimeoutMs = pingTimeoutMs, keepAliveWithoutCalls = false } = this.#options
     if (keepAliveMs === undefined) return
     let timer: Timer
     const wait = (): void => { timer = this.#clock.setTimer(keepAliveMs, ask, { keepAlive: false }) }
     const ask = (): void => {
       if (session.destroyed) return
       // Servers take pings without calls for an attack.
-      if (this.#openCalls === 0) { wait(); return }
-      timer = this.#clock.setTimer(pingTimeoutMs, () => session.destroy(new Error('the server does not answer')), { keepAlive: false })
+      if (this.#openCalls === 0 && !keepAliveWithoutCalls) { wait(); return }
+      timer = this.#clock.setTimer(keepAliveTimeoutMs, () => session.destroy(new Error('the server does not answer')), { keepAlive: false })
       session.ping(() => { timer[Symbol.dispose](); if (!session.destroyed) wait() })
     }
     wait()

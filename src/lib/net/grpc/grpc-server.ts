@@ -16,13 +16,14 @@ import { createServer as createTlsServer, type SecureContextOptions, type TLSSoc
 import type { Clock, Timer } from '../../base/clock.ts'
 import { errorCodes } from '../http2/frame-format.ts'
 import { encodeHeaders } from '../http2/hpack.ts'
+import type { KeepAlivePolicy } from '../http2/keep-alive.ts'
 import { serveHttp2Connection } from '../http2/serve-connection.ts'
 import type { Http2ServerConnection } from '../http2/server-connection.ts'
 import type { Http2ServerStream } from '../http2/server-stream.ts'
 import { commonNameOf, ServerCall, type GrpcHandler, type ServerCallOptions } from './server-call.ts'
 import { GrpcError } from './status.ts'
 
-export type { CallObserver, DirectCall, GrpcHandler, GrpcServerCall, GrpcStreamSink } from './server-call.ts'
+export type { CallObserver, DirectCall, GrpcHandler, GrpcServerCall, GrpcStreamSink, ObservedCall } from './server-call.ts'
 
 export type ListenAddress = { readonly host: string; readonly port: number; /** Others may listen there too. */ readonly reusePort?: boolean } | { readonly path: string; readonly mode?: number }
 
@@ -66,6 +67,8 @@ export interface PlainResponse {
   readonly status: number
   readonly headers?: { readonly [name: string]: string }
   readonly body: string
+  /** In place of `body`, when it is no text. */
+  readonly bytes?: Uint8Array
   /** More to send after `body`; the answer ends when it resolves. */
   readonly stream?: (sink: PlainSink) => Promise<void>
 }
@@ -83,6 +86,9 @@ export interface GrpcServerOptions {
   readonly onHttp?: (request: PlainRequest) => PlainResponse | Promise<PlainResponse>
   /** Takes over connections whose client asks for another protocol (WebSocket). Without it such a request is a plain one. */
   readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer, clientCommonName: string | undefined) => void
+  /** Calls that a connection may have open at once; at most 100,000, which is the default. */
+  readonly maxConcurrentStreams?: number
+  readonly keepAlive?: KeepAlivePolicy
   /** Told how each call ended. */
   readonly onCallEnd?: (path: string, code: string) => void
 }
@@ -98,6 +104,8 @@ const plainBodyBytes = 1024 * 1024
 const noBytes = Buffer.alloc(0)
 /** How often connections are looked at, and how long one may wait before its first byte. */
 const checkMs = 5000
+const shortestCheckMs = 100
+const mostStreams = 100_000
 const firstByteMs = 10_000
 
 /** Starts to listen on every address; fails when one of them can't be had. */
@@ -126,6 +134,7 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
     const callOptions: ServerCallOptions = { clock: options.clock, maxMessageBytes, connectionSignal: abort.signal, socket, onEnd: options.onCallEnd }
     const connection = serveHttp2Connection(socket, {
       clock: options.clock,
+      maxConcurrentStreams: Math.min(options.maxConcurrentStreams || mostStreams, mostStreams), keepAlive: options.keepAlive,
       onStream: (stream) => onStream(stream, callOptions),
       onClose: () => { connections.delete(connection); abort.abort(new GrpcError('Canceled', 'context canceled')) },
     })
@@ -141,11 +150,13 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<GrpcServer>
   const accept: Accept = { http2: onHttp2, http1: (socket) => { http1.emit('connection', socket) }, clock: options.clock, sockets }
   const listeners = options.listen.map((address) => ({ address, server: options.tls ? createTlsListener(options.tls, accept) : createListener(accept) }))
   let checking: Timer
+  const { intervalMs = Infinity, timeoutMs = Infinity } = options.keepAlive ?? {}
+  const everyMs = Math.max(shortestCheckMs, Math.min(checkMs, intervalMs / 2, timeoutMs / 2))
   const check = (): void => {
     for (const connection of connections) connection.check()
-    checking = options.clock.setTimer(checkMs, check, { keepAlive: false })
+    checking = options.clock.setTimer(everyMs, check, { keepAlive: false })
   }
-  checking = options.clock.setTimer(checkMs, check, { keepAlive: false })
+  checking = options.clock.setTimer(everyMs, check, { keepAlive: false })
 
   const addresses: ListenAddress[] = []
   const close = async (): Promise<void> => {
@@ -202,6 +213,8 @@ function createTlsListener(tls: ServerTls, accept: Accept): Server {
   const renewing = tls.onRenewed?.((context) => server.setSecureContext(context))
   server.once('close', () => renewing?.[Symbol.dispose]())
   server.on('tlsClientError', () => {})
+  // Also while it shakes hands: who ends would wait for it.
+  server.on('connection', (socket: Socket) => track(socket, accept.sockets))
   return server
 }
 
@@ -285,7 +298,7 @@ async function answerPlainHttp1(request: IncomingMessage, response: ServerRespon
 
 async function sendPlainHttp1(target: ServerResponse, method: string, answer: PlainResponse): Promise<void> {
   if (method === 'HEAD') { target.end(); return }
-  if (!answer.stream) { target.end(answer.body); return }
+  if (!answer.stream) { target.end(answer.bytes ?? answer.body); return }
   // Heads go out before the first event: those who wait want to know that they do.
   target.flushHeaders()
   if (answer.body !== '') target.write(answer.body)
@@ -309,10 +322,11 @@ function answerPlainHttp2(stream: Http2ServerStream, socket: Socket, options: Gr
   const respond = async (): Promise<void> => {
     const asked = { method, path: String(headers[':path']), headers, signal: gone.signal, clientCommonName: commonNameOf(socket) }
     const answer = await plainAnswer(asked, once(Buffer.concat(chunks)), options)
-    const onlyHeaders = method === 'HEAD' || (answer.body === '' && !answer.stream)
+    const onlyHeaders = method === 'HEAD' || (answer.body === '' && !answer.bytes && !answer.stream)
     stream.sendHeaders(encodeHeaders([[':status', String(answer.status)], ...Object.entries(answer.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)]), onlyHeaders)
     if (onlyHeaders) return
-    if (answer.body !== '') sink.write(answer.body)
+    if (answer.bytes) stream.sendData(answer.bytes, noBytes)
+    else if (answer.body !== '') sink.write(answer.body)
     try {
       await answer.stream?.(sink)
     } finally {

@@ -17,6 +17,9 @@ export interface GrpcServerCall {
   readonly headers: IncomingHttpHeaders
   /** Common name of the client's verified certificate. */
   readonly clientCommonName: string | undefined
+  /** Both ends of the connection, as `127.0.0.1:2379`; absent when it came another way. */
+  readonly remoteAddress?: string
+  readonly localAddress?: string
   /** Aborted when the client cancels, the deadline passes, the connection breaks or the server closes; not by a normal end. */
   readonly signal: AbortSignal
   /** Aborted when the connection breaks; shared by its calls, where a signal for each would cost more than the call. */
@@ -52,18 +55,26 @@ export interface DirectCall {
   /** Ends with OK and `message`, which is encoded at once to where it leaves from. */
   answer<T>(encoder: MessageEncoder<T>, message: T): void
   /** Ends with OK and one message of `size` bytes, made piece by piece as the client takes them. The pieces are copied. */
-  answerInPieces(size: number, pieces: Iterator<Uint8Array>): void
+  answerInPieces(size: number, pieces: Iterator<Uint8Array>, message?: unknown): void
   fail(error: unknown): void
+}
+
+/** A direct call as its observer sees it. */
+export interface ObservedCall extends DirectCall {
+  /** The message of its request. */
+  readonly requestBytes: Uint8Array
+  readonly remoteAddress: string
+  readonly localAddress: string
 }
 
 /** Counts the calls of one method. */
 export interface CallObserver {
   /** Wants to know when calls began; else they all began at 0. */
   readonly timed: boolean
-  started(call: DirectCall, requestBytes: number): void
-  /** @param beganMs by the server's clock */
-  answered(answerBytes: number, beganMs: number): void
-  failed(beganMs: number, code: string): void
+  started(call: ObservedCall, requestBytes: number): void
+  /** @param beganMs by the server's clock @param message what was encoded */
+  answered(answerBytes: number, beganMs: number, call: ObservedCall, message: unknown): void
+  failed(beganMs: number, code: string, call: ObservedCall, why: string): void
 }
 
 export type GrpcHandler =
@@ -109,7 +120,7 @@ const noBytes = new Uint8Array(0)
 /** Head of the message that is being sent: written and copied in one go. */
 const messageHead = new Uint8Array(headBytes)
 
-export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
+export class ServerCall implements GrpcServerCall, ObservedCall, StreamConsumer {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   onDrain: (() => void) | undefined
@@ -147,6 +158,9 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
   get connectionSignal(): AbortSignal { return this.#options.connectionSignal }
   get clientCommonName(): string | undefined { return commonNameOf(this.#options.socket) }
   get queuedBytes(): number { return this.#stream.queuedBytes }
+  get requestBytes(): Uint8Array { return this.#request?.subarray(this.#requestAt) ?? noBytes }
+  get remoteAddress(): string { const { remoteAddress, remotePort } = this.#options.socket; return formatAddress(remoteAddress, remotePort) }
+  get localAddress(): string { const { localAddress, localPort } = this.#options.socket; return formatAddress(localAddress, localPort) }
 
   run(handler: GrpcHandler): void {
     this.#handler = handler
@@ -235,7 +249,7 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     this.#deadline?.[Symbol.dispose]()
     if (this.#ended) return
     this.#ended = true
-    this.#observer?.failed(this.#beganMs, 'Canceled')
+    this.#observer?.failed(this.#beganMs, 'Canceled', this, 'context canceled')
     this.#options.onEnd?.(this.path, 'Canceled')
     this.#cancel(new GrpcError('Canceled', 'context canceled'))
   }
@@ -267,7 +281,6 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     this.#ended = true
     this.#deadline?.[Symbol.dispose]()
     const size = encoder.size(message)
-    this.#observer?.answered(size, this.#beganMs)
     this.#options.onEnd?.(this.path, 'OK')
     const stream = this.#stream
     const at = stream.reserveWhole(okFrames, headBytes + size)
@@ -278,6 +291,7 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
       const whole = out.bytes
       out.bytes = nowhere
       this.#sendWhole(whole)
+      this.#observer?.answered(size, this.#beganMs, this, message)
       return
     }
     const bytes = stream.connection.outputBytes
@@ -289,6 +303,8 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     out.bytes = bytes
     out.at = at + headBytes
     encoder.write(message, out)
+    // Not before it is written: an encoder's sizes hold until then.
+    this.#observer?.answered(size, this.#beganMs, this, message)
   }
 
   send(message: Uint8Array): void { this.sendParts(message, noBytes) }
@@ -305,10 +321,10 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     this.fail(reason)
   }
 
-  answerInPieces(size: number, pieces: Iterator<Uint8Array>): void {
+  answerInPieces(size: number, pieces: Iterator<Uint8Array>, message?: unknown): void {
     if (this.#ended) return
     if (size > largestMessage) { this.fail(new GrpcError('ResourceExhausted', `grpc: trying to send message larger than max (${size} vs. ${largestMessage})`)); return }
-    this.#observer?.answered(size, this.#beganMs)
+    this.#observer?.answered(size, this.#beganMs, this, message)
     // From here on only the client can end it.
     this.#observer = undefined
     const stream = this.#stream
@@ -336,7 +352,7 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
     if (this.#ended) return
     this.#ended = true
     this.#deadline?.[Symbol.dispose]()
-    this.#observer?.failed(this.#beganMs, status?.code ?? 'OK')
+    this.#observer?.failed(this.#beganMs, status?.code ?? 'OK', this, status?.message ?? '')
     this.#options.onEnd?.(this.path, status?.code ?? 'OK')
     const stream = this.#stream
     if (stream.isClosed) return
@@ -354,6 +370,12 @@ export class ServerCall implements GrpcServerCall, DirectCall, StreamConsumer {
 
   pause(): void { this.#stream.pause() }
   resume(): void { this.#stream.resume() }
+}
+
+/** As Go writes it: nameless for unix sockets. */
+function formatAddress(host: string | undefined, port: number | undefined): string {
+  if (host === undefined || port === undefined) return '@'
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 function headOf(length: number): Uint8Array {

@@ -8,8 +8,8 @@ test('what goes in comes out, in any pieces', () => {
   const sizes = [1, 5, 4000, 100, 300_000, 7, 0, 65_536, 20, 4096]
   const pieces = [3, 1000, 16_384, 70_000, 1, 290_000]
   for (let round = 0; round < 40; round++) {
-    const room = queue.reserve(sizes[round % sizes.length] ?? 0)
-    for (let i = 0; i < room.length; i++) room[i] = written++ % 251
+    const bytes = (size: number): Uint8Array => Uint8Array.from({ length: size }, () => written++ % 251)
+    queue.push(bytes(round % 3), bytes(sizes[round % sizes.length] ?? 0), bytes(round % 5))
     assert.equal(queue.length, written - read)
     const count = Math.min(queue.length, pieces[round % pieces.length] ?? 0)
     const out = Buffer.alloc(count + 2)
@@ -22,7 +22,7 @@ test('what goes in comes out, in any pieces', () => {
   for (const byte of rest) assert.equal(byte, read++ % 251)
   assert.equal(read, written)
   assert.equal(queue.length, 0)
-  queue.reserve(10)
+  queue.push(rest, rest, rest)
   queue.clear()
   assert.equal(queue.length, 0)
 })

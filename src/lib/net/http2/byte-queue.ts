@@ -1,8 +1,9 @@
 // Bytes of one stream that wait for the peer's window, in a few chunks: no object per message, however many wait, and nothing is moved when
 // more comes.
+import { giveBackBuffer, takeBuffer } from './buffer-pool.ts'
 
-const smallestChunk = 4096
-const largestChunk = 256 * 1024
+/** The first chunk of a stream, of which many wait with little. */
+const firstChunkBytes = 4096
 
 interface Chunk { readonly bytes: Buffer; end: number }
 
@@ -11,22 +12,29 @@ export class ByteQueue {
   /** Of the first chunk, what has gone already. */
   #start = 0
   #length = 0
-  #nextSize = smallestChunk
 
   get length(): number { return this.#length }
 
-  /** Room for `count` bytes at the end, to be filled now. */
-  reserve(count: number): Buffer {
-    let chunk = this.#chunks[this.#chunks.length - 1]
-    if (chunk === undefined || chunk.end + count > chunk.bytes.length) {
-      chunk = { bytes: Buffer.allocUnsafeSlow(Math.max(count, this.#nextSize)), end: 0 }
-      this.#nextSize = Math.min(largestChunk, this.#nextSize * 4)
-      this.#chunks.push(chunk)
+  /** The parts, behind each other, are copied. */
+  push(head: Uint8Array, body: Uint8Array, tail: Uint8Array): void {
+    this.#add(head)
+    this.#add(body)
+    this.#add(tail)
+  }
+
+  #add(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length;) {
+      let chunk = this.#chunks[this.#chunks.length - 1]
+      if (chunk === undefined || chunk.end === chunk.bytes.length) {
+        chunk = { bytes: chunk === undefined && bytes.length <= firstChunkBytes ? Buffer.allocUnsafeSlow(firstChunkBytes) : takeBuffer(), end: 0 }
+        this.#chunks.push(chunk)
+      }
+      const count = Math.min(bytes.length - from, chunk.bytes.length - chunk.end)
+      chunk.bytes.set(count === bytes.length ? bytes : bytes.subarray(from, from + count), chunk.end)
+      chunk.end += count
+      from += count
     }
-    const at = chunk.end
-    chunk.end += count
-    this.#length += count
-    return chunk.bytes.subarray(at, at + count)
+    this.#length += bytes.length
   }
 
   /** Moves the first `count` bytes, which must be there, to `target` at `at`. */
@@ -43,14 +51,15 @@ export class ByteQueue {
       if (this.#start < chunk.end) continue
       this.#chunks.shift()
       this.#start = 0
+      giveBackBuffer(chunk.bytes)
     }
     if (this.#length === 0) this.clear()
   }
 
   clear(): void {
+    for (const { bytes } of this.#chunks) giveBackBuffer(bytes)
     this.#chunks = []
     this.#start = 0
     this.#length = 0
-    this.#nextSize = smallestChunk
   }
 }

@@ -5,7 +5,6 @@ import { encodeHeaders } from './hpack.ts'
 export const streamWindowBytes = 4 * 1024 * 1024
 export const connectionWindowBytes = 64 * 1024 * 1024
 export const handshakeTimeoutMs = 10_000
-export const pingTimeoutMs = 20_000
 export const continuationLimit = 128
 export const memoLimit = 256
 export const rememberedResets = 2048

@@ -5,13 +5,14 @@ import fc from 'fast-check'
 import { SimulatedClock } from '../../testing/simulated-clock.ts'
 import { clientPreface, errorCodes, flags, FrameReader, frameTypes, makeFrame, settingIds, settingsPayload } from './frame-format.ts'
 import { encodeHeaders, HpackDecoder } from './hpack.ts'
+import type { KeepAlivePolicy } from './keep-alive.ts'
 import { Http2ServerConnection } from './server-connection.ts'
 import type { Http2ServerStream } from './server-stream.ts'
 
 interface Seen { readonly type: number; readonly flags: number; readonly stream: number; readonly payload: Buffer }
 
 /** A connection whose socket is a list of frames. Handlers answer with `respond`. */
-function world(respond: (stream: Http2ServerStream, body: Buffer) => void = answerOk, options: { maxConcurrentStreams?: number; maxHeaderListBytes?: number } = {}) {
+function world(respond: (stream: Http2ServerStream, body: Buffer) => void = answerOk, options: { maxConcurrentStreams?: number; maxHeaderListBytes?: number; keepAlive?: KeepAlivePolicy } = {}) {
   const clock = new SimulatedClock()
   const seen: Seen[] = []
   // The server's bytes begin without a preface; the reader wants one.
@@ -36,12 +37,15 @@ function world(respond: (stream: Http2ServerStream, body: Buffer) => void = answ
       }
     },
   })
-  const send = (...frames: Buffer[]): Seen[] => {
-    connection.push(Buffer.concat(frames))
+  const flush = (): Seen[] => {
     for (const run of deferred.splice(0)) run()
     return seen.splice(0)
   }
-  return { clock, connection, socket, streams, events, send, begin: (...settings: [number, number][]): Seen[] => send(clientPreface, makeFrame(frameTypes.settings, 0, 0, settingsPayload(settings))) }
+  const send = (...frames: Buffer[]): Seen[] => {
+    connection.push(Buffer.concat(frames))
+    return flush()
+  }
+  return { clock, connection, socket, streams, events, flush, send, begin: (...settings: [number, number][]): Seen[] => send(clientPreface, makeFrame(frameTypes.settings, 0, 0, settingsPayload(settings))) }
 }
 
 const okBlock = encodeHeaders([[':status', '200']])
@@ -64,6 +68,24 @@ test('preface, settings, ping, a request and its answer, all in one write', () =
   assert.equal(w.socket.writes, 1)
   assert.deepEqual(w.events, ['closed 1'])
   assert.equal(w.streams[0]?.headers[':path'], '/x')
+})
+
+test('a consumer whose data waited is told when they are gone, whatever it sent meanwhile', () => {
+  const w = world((stream) => { stream.sendHeaders(okBlock) })
+  w.begin([settingIds.initialWindowSize, 1_000_000])
+  w.send(makeFrame(frameTypes.windowUpdate, 0, 0, u32(1_000_000)), headers(1))
+  const [stream] = w.streams
+  assert.ok(stream)
+  w.socket.writableLength = 2_000_000
+  stream.sendData(Buffer.alloc(0), Buffer.alloc(100_000, 1))
+  assert.equal(stream.queuedBytes, 100_000)
+  // The socket has taken all, and says so in a moment.
+  w.socket.writableLength = 0
+  stream.sendData(Buffer.alloc(0), Buffer.alloc(10, 2))
+  w.connection.drained()
+  assert.equal(stream.queuedBytes, 0)
+  assert.deepEqual(w.events, ['drain 1'])
+  assert.deepEqual(Buffer.concat(of(w.flush(), frameTypes.data).map((f) => f.payload)), Buffer.concat([Buffer.alloc(100_000, 1), Buffer.alloc(10, 2)]))
 })
 
 test('the same bytes cut at every place give the same answers', () => {
@@ -275,4 +297,62 @@ test('any frames, in any order: an answer or a GOAWAY, never an exception, and n
     assert.equal(w.connection.openStreams, 0)
     assert.equal(w.events.filter((e) => e.startsWith('closed')).length, w.streams.length)
   }), { seed: 9113, numRuns: 3000 })
+})
+
+test('a long answer that goes out by and by forgives pings all the way', () => {
+  const w = world(answerWith(300_000), { keepAlive: { minPingIntervalMs: 5000 } })
+  w.begin()
+  let came = of(w.send(headers(1)), frameTypes.data).length
+  // Go pings after each piece that it gets, to learn how far away we are.
+  for (let i = 0; i < 8; i++) {
+    const seen = w.send(makeFrame(frameTypes.ping, 0, 0, Buffer.alloc(8)), makeFrame(frameTypes.windowUpdate, 0, 0, u32(20_000)), makeFrame(frameTypes.windowUpdate, 0, 1, u32(20_000)))
+    assert.equal(goaway(seen), undefined)
+    came += of(seen, frameTypes.data).length
+  }
+  assert.ok(came > 8)
+})
+
+test('a peer that pings too often is told to be calm; what is sent to it meanwhile forgives', async () => {
+  const ping = makeFrame(frameTypes.ping, 0, 0, Buffer.alloc(8))
+  const open = headers(1, request, flags.endHeaders)
+  const w = world(answerOk, { keepAlive: { minPingIntervalMs: 5000 } })
+  w.begin()
+  w.send(open)
+  for (let i = 0; i < 5; i++) { assert.equal(goaway(w.send(ping)), undefined); await w.clock.advance(5000) }
+  for (let i = 0; i < 2; i++) { assert.equal(goaway(w.send(ping)), undefined, 'forgiven'); await w.clock.advance(1000) }
+  w.streams[0]?.sendHeaders(okBlock)
+  for (let i = 0; i < 3; i++) assert.equal(goaway(w.send(ping)), undefined, 'begins anew')
+  const last = w.send(ping)
+  assert.equal(goaway(last), errorCodes.enhanceYourCalm)
+  assert.equal(of(last, frameTypes.goaway)[0]?.payload.subarray(8).toString(), 'too_many_pings')
+  assert.ok(w.socket.ended)
+
+  const idle = world(answerOk, { keepAlive: { minPingIntervalMs: 5000 } })
+  idle.begin()
+  const told: (number | undefined)[] = []
+  for (let i = 0; i < 4; i++) { told.push(goaway(idle.send(ping))); await idle.clock.advance(60_000) }
+  assert.deepEqual(told, [undefined, undefined, undefined, errorCodes.enhanceYourCalm], 'without calls nobody asks')
+  const free = world()
+  free.begin()
+  for (let i = 0; i < 10; i++) assert.equal(goaway(free.send(ping)), undefined)
+})
+
+test('the server asks a silent peer as often as it is told', async () => {
+  const asked = async (silentMs: number): Promise<{ readonly pings: number; readonly w: ReturnType<typeof world> }> => {
+    const w = world(answerOk, { keepAlive: { intervalMs: 1000, timeoutMs: 500 } })
+    w.begin()
+    w.connection.check()
+    await w.clock.advance(silentMs)
+    w.connection.check()
+    return { pings: of(w.flush(), frameTypes.ping).length, w }
+  }
+  assert.equal((await asked(999)).pings, 0)
+  const { pings, w } = await asked(1000)
+  assert.equal(pings, 1)
+  await w.clock.advance(499)
+  w.connection.check()
+  assert.ok(!w.socket.destroyed)
+  await w.clock.advance(1)
+  w.connection.check()
+  assert.ok(w.socket.destroyed)
 })

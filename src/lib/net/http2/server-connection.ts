@@ -7,11 +7,12 @@
 import type { Clock } from '../../base/clock.ts'
 import type { AnswerFrames } from './answer-frames.ts'
 import { ByteQueue } from './byte-queue.ts'
-import { connectionWindowBytes, continuationLimit, handshakeTimeoutMs, limits, pingTimeoutMs, rememberedResets, streamWindowBytes, tooLargeHeaders, unpad, violation } from './connection-limits.ts'
+import { connectionWindowBytes, continuationLimit, handshakeTimeoutMs, limits, rememberedResets, streamWindowBytes, tooLargeHeaders, unpad, violation } from './connection-limits.ts'
 import { defaultFrameBytes, defaultWindowBytes, errorCodes, flags, FrameReader, frameHeadBytes, frameTypes, Http2Error, largestWindowBytes, settingIds, settingsPayload, writeFrameHead, type FrameSink } from './frame-format.ts'
-import { fillParts, FrameWriter } from './frame-writer.ts'
+import { FrameWriter } from './frame-writer.ts'
 import { HeaderMemo } from './header-memo.ts'
 import { HpackDecoder, HpackError } from './hpack.ts'
+import { KeepAlive, type KeepAlivePolicy } from './keep-alive.ts'
 import { OutputStage, type OutputSocket } from './output-stage.ts'
 import { RateLimit } from './rate-limit.ts'
 import { areTrailers, requestHeaders } from './request-headers.ts'
@@ -26,12 +27,10 @@ export interface Http2ConnectionOptions {
   readonly onStream: (stream: Http2ServerStream) => void
   readonly maxConcurrentStreams?: number
   readonly maxHeaderListBytes?: number
-  /** Without any traffic for this long the peer is asked whether it is there. */
-  readonly keepAliveMs?: number
+  readonly keepAlive?: KeepAlivePolicy
 }
 
 const empty = new Uint8Array(0)
-
 interface HeaderBlock { readonly stream: number; readonly endStream: boolean; readonly pieces: Buffer[]; bytes: number }
 
 export class Http2ServerConnection implements FrameSink {
@@ -62,18 +61,17 @@ export class Http2ServerConnection implements FrameSink {
   #settingsSeen = false
   #isDraining = false
   #isClosed = false
+  readonly #keepAlive: KeepAlive
   #openedMs: number
-  #activityMs: number
   #blockSinceMs = 0
   #isActive = false
-  #pingSentMs: number | undefined
 
   constructor(options: Http2ConnectionOptions) {
     this.#options = options
     this.#socket = options.socket
     this.#now = () => options.clock.monotonic()
     this.#openedMs = this.#now()
-    this.#activityMs = this.#openedMs
+    this.#keepAlive = new KeepAlive(options.keepAlive ?? {}, this.#openedMs)
     this.#maxConcurrentStreams = options.maxConcurrentStreams ?? 100_000
     this.#maxHeaderListBytes = options.maxHeaderListBytes ?? 1024 * 1024
     this.#resets = new RateLimit(limits.resets[0], limits.resets[1], this.#openedMs)
@@ -278,8 +276,9 @@ export class Http2ServerConnection implements FrameSink {
   #onPing(frameFlags: number, id: number, bytes: Buffer, start: number, end: number): void {
     if (id !== 0) throw violation('PING on a stream')
     if (end - start !== 8) throw new Http2Error(errorCodes.frameSizeError, 'PING of a wrong size')
-    if ((frameFlags & flags.ack) !== 0) { this.#pingSentMs = undefined; return }
+    if ((frameFlags & flags.ack) !== 0) { this.#keepAlive.answered(); return }
     this.#control()
+    if (!this.#keepAlive.allowsPing(this.#now(), this.#streams.size > 0)) throw new Http2Error(errorCodes.enhanceYourCalm, 'too_many_pings')
     this.#out.ping(bytes.subarray(start, end), true)
   }
 
@@ -325,21 +324,24 @@ export class Http2ServerConnection implements FrameSink {
 
   sendHeaders(stream: Http2ServerStream, block: Buffer, endStream: boolean): void {
     stream.headersSent = true
+    this.#keepAlive.hasSent = true
     this.#out.headers(stream.id, block, endStream)
     if (endStream) this.#endLocal(stream)
   }
 
   sendData(stream: Http2ServerStream, head: Uint8Array, body: Uint8Array, tail: Uint8Array = empty): void {
     const size = head.length + body.length + tail.length
+    this.#keepAlive.hasSent = true
     if (stream.queuedBytes === 0 && size <= stream.sendWindow && size <= this.#sendWindow && !this.#stage.isBlocked) {
       stream.sendWindow -= size
       this.#sendWindow -= size
       this.#out.data(stream.id, head, body, tail)
       return
     }
-    const room = (stream.pending ??= new ByteQueue()).reserve(size)
-    fillParts(room, 0, head, body, tail)
-    this.#pump(stream, false)
+    const { length } = (stream.pending ??= new ByteQueue())
+    stream.pending.push(head, body, tail)
+    // What waits already goes on with its window or its socket, and then the consumer is told so.
+    if (length === 0) this.#pump(stream, false)
   }
 
   /** Where `reserveWhole` gives room. */
@@ -348,6 +350,7 @@ export class Http2ServerConnection implements FrameSink {
   reserveWhole(stream: Http2ServerStream, frames: AnswerFrames, size: number): number {
     if (!stream.remoteEnded || size > stream.sendWindow || size > this.#sendWindow || size > this.#out.maxFrameBytes || this.#out.mustResizeTable || this.#stage.isBlocked) return -1
     this.#sendWindow -= size
+    this.#keepAlive.hasSent = true
     const at = this.#stage.take(frames.extraBytes + size)
     const start = frames.write(this.#stage.bytes, at, stream.id, size)
     stream.headersSent = true
@@ -383,6 +386,7 @@ export class Http2ServerConnection implements FrameSink {
       if (this.#sendWindow <= 0 || this.#stage.isBlocked) { this.#waiting.add(stream); return }
       if (stream.sendWindow <= 0) return
       const size = Math.min(pending.length, this.#out.maxFrameBytes, stream.sendWindow, this.#sendWindow)
+      this.#keepAlive.hasSent = true // Go pings once per piece of a long answer, which goes out as the windows allow.
       const at = this.#stage.take(frameHeadBytes + size)
       pending.shift(this.#stage.bytes, writeFrameHead(this.#stage.bytes, at, size, frameTypes.data, 0, stream.id), size)
       stream.sendWindow -= size
@@ -486,15 +490,11 @@ export class Http2ServerConnection implements FrameSink {
     const now = this.#now()
     const wasActive = this.#isActive
     this.#isActive = false
-    if (wasActive) { this.#activityMs = now; this.#pingSentMs = undefined }
     if (this.#isClosed) { this.#socket.destroy(); return }
     if (!this.#settingsSeen && now - this.#openedMs >= handshakeTimeoutMs) { this.#fail(errorCodes.settingsTimeout, 'no SETTINGS'); return }
     if (this.#block && now - this.#blockSinceMs >= handshakeTimeoutMs) { this.#fail(errorCodes.enhanceYourCalm, 'header block takes too long'); return }
-    if (this.#pingSentMs !== undefined) {
-      if (now - this.#pingSentMs >= pingTimeoutMs) { this.closed(); this.#socket.destroy() }
-    } else if (now - this.#activityMs >= (this.#options.keepAliveMs ?? 2 * 3_600_000)) {
-      this.#pingSentMs = now
-      this.#out.ping(Buffer.alloc(8), false)
-    }
+    const found = this.#keepAlive.look(now, wasActive)
+    if (found === 'ask') this.#out.ping(Buffer.alloc(8), false)
+    else if (found === 'dead') { this.closed(); this.#socket.destroy() }
   }
 }
