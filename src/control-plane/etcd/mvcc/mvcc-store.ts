@@ -1,15 +1,24 @@
 // The keys and all their versions: every change is a new revision, and every revision since the last compaction can be read.
 //
 // Pure and synchronous. A write is begin → put/delete … → commit: all its changes get the same revision, and without a change there is no
-// new revision. Reads between begin and commit see what the write did so far. Upstream: etcd/server/storage/mvcc
+// new revision. Reads between begin and commit see what the write did so far.
+//
+// Nothing is an object on the heap: a version's bytes lie in a slab, what has to be known of it in a row of numbers, a key is a number in a
+// hash table and in an ordered index; all of that in typed arrays. Who asks for a version gets a view. Upstream: etcd/server/storage/mvcc
 import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import { assert } from '../../../lib/base/assert.ts'
+import { ExactWriter } from '../../../lib/base/protobuf/exact-writer.ts'
+import { KeyIndex } from './key-index.ts'
 import { keyText, type KeyRange } from './key-text.ts'
+import { KeyValueReader, keyValueSize, tombstoneSize, writeKeyValue, writeTombstone } from './key-value-bytes.ts'
 import { OrderedIndex } from './ordered-index.ts'
-import { RevisionHistory, type RevisionChanges } from './revision-history.ts'
-import { SlabSpace } from './slab.ts'
-import { sortRecords } from './sort-records.ts'
-import { KeyRecord, StoredKeyValue } from './stored-key-value.ts'
+import { Restoring, type VersionImage } from './restoring.ts'
+import { RevisionLog } from './revision-log.ts'
+import { SlabSpace, type SlabBytes } from './slab.ts'
+import { StoredKeyValue, type VersionHistory } from './stored-key-value.ts'
+import { VersionTable } from './version-table.ts'
+
+export type { VersionImage } from './restoring.ts'
 
 /** Told about every key that gains or loses a lease. */
 export interface LeaseAttachments {
@@ -17,51 +26,75 @@ export interface LeaseAttachments {
   detach(lease: bigint, key: string): void
 }
 
-/** A version as a snapshot keeps it. */
-export interface VersionImage {
-  readonly key: string
-  readonly createRevision: number
-  readonly modRevision: number
-  readonly subRevision: number
-  readonly version: number
-  readonly lease: bigint
-  readonly value: Uint8Array
+/** The changes of one revision, in the order they were made. */
+export type RevisionChanges = readonly StoredKeyValue[]
+
+const none: RevisionChanges = []
+/** What a version takes beside its bytes (its row, its place in the order), and a key (its slots in the two indexes), roughly. */
+const versionBytes = 40
+const keyBytes = 24
+
+/** Everything that is replaced when a store becomes another. */
+export class StoreParts {
+  readonly versions = new VersionTable()
+  readonly slabs = new SlabSpace(this.versions)
+  readonly keys: KeyIndex
+  readonly order: OrderedIndex
+  readonly log = new RevisionLog(this.versions)
+  /** Tombstones whose key is forgotten, while watches may still begin at their revision. */
+  detached: number[] = []
+
+  constructor(seed: number) {
+    this.keys = new KeyIndex(this.versions, this.slabs, seed)
+    this.order = new OrderedIndex(this.keys, (key) => !this.versions.isTombstone(this.keys.newest(key)))
+  }
+
+  /** The bytes of a version and its row go; who has a view keeps it. */
+  freeVersion(id: number): void {
+    this.slabs.free(id)
+    this.versions.free(id)
+  }
 }
 
-/** Revisions of a history between two pauses, when it is loaded. */
-const historyPerTurn = 10_000
-
-export class MvccStore {
-  #records = new Map<string, KeyRecord>()
-  #order = new OrderedIndex()
-  #slabs = new SlabSpace()
+export class MvccStore implements VersionHistory {
+  #parts: StoreParts
   readonly #leases: LeaseAttachments
-  #history = new RevisionHistory(2)
+  readonly #out = new ExactWriter()
+  readonly #reader = new KeyValueReader()
   #revision = 1
   #compacted = 0
   /** Everything up to here has been compacted in fact, not only in name. */
   #scrubbed = 0
-  #changes: StoredKeyValue[] = []
-  /** How often what was done, and the bytes of all values put. */
-  readonly operations = { puts: 0, deletes: 0, commits: 0, putBytes: 0 }
+  /** Changes of the next revision that have been looked at already. */
+  #scrubbedChanges = 0
+  /** Changes of the write that is going on. */
+  #changes = 0
+  /** How often what was done, the bytes of all values put, and the versions that compactions removed. */
+  readonly operations = { puts: 0, deletes: 0, commits: 0, putBytes: 0, forgotten: 0 }
   /** Called when the last pin is gone: scrubbing can go on. */
   onUnpinned: (() => void) | undefined
   /** While someone walks all versions (a snapshot, a hash) nothing is scrubbed. */
   #pins = 0
+  readonly #losers = new Set<() => void>()
 
-  constructor(leases: LeaseAttachments) { this.#leases = leases }
+  /** @param seed of hashes: a number that those who choose keys don't know */
+  constructor(leases: LeaseAttachments, seed = 0) {
+    this.#leases = leases
+    this.#parts = new StoreParts(seed)
+  }
 
   /** The newest revision; 1 when nothing was ever written. */
   get revision(): number { return this.#revision }
   /** Revision that reads inside the write that is going on see. */
-  get viewRevision(): number { return this.#changes.length > 0 ? this.#revision + 1 : this.#revision }
+  get viewRevision(): number { return this.#changes > 0 ? this.#revision + 1 : this.#revision }
   /** The last compaction; 0 when there was none. Reads below it are refused. */
   get compactedRevision(): number { return this.#compacted }
-  /** Bytes held for values and index, roughly. */
-  get sizeBytes(): number { return this.#slabs.capacityBytes + this.#records.size * 256 }
-  get sizeInUseBytes(): number { return this.#slabs.liveBytes + this.#records.size * 256 }
+  /** Bytes held for keys, values and indexes, roughly. */
+  get sizeBytes(): number { return this.#parts.slabs.capacityBytes + this.#indexBytes }
+  get sizeInUseBytes(): number { return this.#parts.slabs.liveBytes + this.#indexBytes }
+  get #indexBytes(): number { return this.#parts.versions.count * versionBytes + this.#parts.keys.count * keyBytes }
   /** Keys with at least one version left, deleted ones included. */
-  get keyCount(): number { return this.#records.size }
+  get keyCount(): number { return this.#parts.keys.count }
 
   /** @throws EtcdError when `revision` can't be read: compacted, or not written yet. */
   checkRevision(revision: number): void {
@@ -71,9 +104,10 @@ export class MvccStore {
 
   /** The living version of one key at `revision` (0: newest). */
   get(text: string, revision = 0): StoredKeyValue | undefined {
-    const record = this.#records.get(text)
-    const found = revision > 0 ? record?.at(revision) : record?.newest
-    return found === undefined || found.isTombstone ? undefined : found
+    const key = this.#parts.keys.find(text)
+    if (key === 0) return undefined
+    const id = this.#livingAt(key, revision > 0 ? revision : Infinity)
+    return id === 0 ? undefined : this.view(id)
   }
 
   /** The living versions in `range` at `revision` (0: newest), in key order, at most `limit` (0: all). */
@@ -83,26 +117,27 @@ export class MvccStore {
       return one === undefined ? [] : [one]
     }
     const found: StoredKeyValue[] = []
-    const at = revision >= this.viewRevision ? 0 : revision
-    this.#order.visit(range.from, range.end, (record) => {
-      const version = at > 0 ? record.at(at) : record.newest
-      if (version !== undefined && !version.isTombstone) found.push(version)
+    const at = revision > 0 && revision < this.viewRevision ? revision : Infinity
+    this.#parts.order.visit(range.from, range.end, (key) => {
+      const id = this.#livingAt(key, at)
+      if (id !== 0) found.push(this.view(id))
       return limit === 0 || found.length < limit
     })
     return found
   }
 
   /** True when a range is so long that it should be read in pieces. */
-  holdsMoreThan(count: number, range: KeyRange): boolean { return !range.single && this.#order.holdsMoreThan(count, range.from, range.end) }
+  holdsMoreThan(count: number, range: KeyRange): boolean { return !range.single && this.#parts.order.holdsMoreThan(count, range.from, range.end) }
 
   /** Calls `visit` for the versions that lived at `revision`, of up to `maxKeys` keys of [from, end). Returns where to go on, undefined at the end. Hold a pin meanwhile. */
-  visitPiece(from: string, end: string | undefined, revision: number, maxKeys: number, visit: (version: StoredKeyValue) => void): string | undefined {
-    let keys = 0
+  visitPiece(from: string, end: string | undefined, revision: number, maxKeys: number, visit: (id: number) => void): string | undefined {
+    const { keys, order } = this.#parts
+    let visited = 0
     let next: string | undefined
-    this.#order.visit(from, end, (record) => {
-      if (keys++ === maxKeys) { next = record.text; return false }
-      const version = record.at(revision)
-      if (version !== undefined && !version.isTombstone) visit(version)
+    order.visit(from, end, (key) => {
+      if (visited++ === maxKeys) { next = keys.text(key); return false }
+      const id = this.#livingAt(key, revision)
+      if (id !== 0) visit(id)
       return true
     })
     return next
@@ -111,66 +146,128 @@ export class MvccStore {
   /** Number of living keys in `range` at `revision` (0: newest). */
   count(range: KeyRange, revision: number): number {
     if (range.single) return this.get(range.from, revision) === undefined ? 0 : 1
-    if (revision === 0 || revision >= this.viewRevision) return this.#order.countLive(range.from, range.end)
+    if (revision === 0 || revision >= this.viewRevision) return this.#parts.order.countLive(range.from, range.end)
     let count = 0
-    this.#order.visit(range.from, range.end, (record) => {
-      const version = record.at(revision)
-      if (version !== undefined && !version.isTombstone) count++
+    this.#parts.order.visit(range.from, range.end, (key) => {
+      if (this.#livingAt(key, revision) !== 0) count++
       return true
     })
     return count
   }
 
   /** Changes of a revision that is not compacted. */
-  changesAt(revision: number): RevisionChanges { return this.#history.at(revision) }
+  changesAt(revision: number): RevisionChanges {
+    const ids = this.#parts.log.at(revision)
+    return ids.length === 0 ? none : ids.map((id) => this.view(id))
+  }
+
+  /** What readers and answers get of a version. */
+  view(id: number): StoredKeyValue {
+    const { versions, slabs } = this.#parts
+    const start = versions.offsetOf(id)
+    return new StoredKeyValue(this, id, slabs.bytes(versions.slabOf(id)), start, start + versions.lengthOf(id), versions.revision(id), versions.sub(id), versions.isTombstone(id))
+  }
+
+  /** Where the message of a version lies. */
+  slabOf(id: number): SlabBytes { return this.#parts.slabs.bytes(this.#parts.versions.slabOf(id)) }
+  offsetOf(id: number): number { return this.#parts.versions.offsetOf(id) }
+  lengthOf(id: number): number { return this.#parts.versions.lengthOf(id) }
+  revisionOf(id: number): number { return this.#parts.versions.revision(id) }
+  subRevisionOf(id: number): number { return this.#parts.versions.sub(id) }
+  isTombstone(id: number): boolean { return this.#parts.versions.isTombstone(id) }
+
+  previous(id: number, modRevision: number, subRevision: number): StoredKeyValue | undefined {
+    const { versions } = this.#parts
+    if (!versions.is(id, modRevision, subRevision)) return undefined
+    let before = versions.older(id)
+    while (before !== 0 && versions.revision(before) === modRevision) before = versions.older(before)
+    return before === 0 || versions.isTombstone(before) ? undefined : this.view(before)
+  }
+
+  /** The version of a key that was current at `revision`, 0 when there was none or it was a tombstone. */
+  #livingAt(key: number, revision: number): number {
+    const { versions, keys } = this.#parts
+    let id = keys.newest(key)
+    if (revision !== Infinity) while (id !== 0 && versions.revision(id) > revision) id = versions.older(id)
+    return id === 0 || versions.isTombstone(id) ? 0 : id
+  }
 
   // ---- writing ----
 
   put(key: Uint8Array, value: Uint8Array, lease: bigint): void {
-    const text = keyText(key)
-    const known = this.#records.get(text)
-    const record = known ?? new KeyRecord(text)
-    const before = record.newest
-    const lives = before !== undefined && !before.isTombstone
+    const { versions, slabs, keys, order, log } = this.#parts
+    const known = keys.findBytes(key, 0, key.length)
+    const before = known === 0 ? 0 : keys.newest(known)
+    const lives = before !== 0 && !versions.isTombstone(before)
     const revision = this.#revision + 1
-    const version = new StoredKeyValue(record, lives ? before.createRevision : revision, revision, this.#changes.length, lives ? before.version + 1 : 1, lease, value.length)
-    this.#slabs.place(version, value)
-    // An array that is pushed to keeps room for sixteen more; most keys of a large store have one version.
-    if (record.versions.length === 0) record.versions = [version]
-    else record.versions.push(version)
-    if (known === undefined) {
-      this.#records.set(text, record)
-      this.#order.insert(record)
-    } else if (!lives) this.#order.addLive(record, 1)
-    if (lives && before.lease !== 0n && before.lease !== lease) this.#leases.detach(before.lease, text)
-    if (lease !== 0n) this.#leases.attach(lease, text)
-    this.#changes.push(version)
+    let createRevision = revision
+    let count = 1
+    let oldLease = 0n
+    if (lives) {
+      const start = versions.offsetOf(before)
+      const reader = this.#reader
+      reader.read(slabs.bytes(versions.slabOf(before)), start, start + versions.lengthOf(before))
+      createRevision = reader.createRevision
+      count = reader.version + 1
+      oldLease = reader.lease
+    }
+    const size = keyValueSize(key.length, createRevision, revision, count, value.length, lease)
+    const id = versions.add(revision, this.#changes, known, size, false)
+    const out = this.#roomFor(id, size)
+    writeKeyValue(out, key, createRevision, revision, count, value, lease)
+    if (known === 0) {
+      const number = keys.add(key, 0, key.length, id)
+      versions.setKey(id, number)
+      order.insert(number, keyText(key))
+    } else {
+      versions.setOlder(id, before)
+      keys.setNewest(known, id)
+      if (!lives) order.addLive(keyText(key), 1)
+    }
+    if (oldLease !== 0n && oldLease !== lease) this.#leases.detach(oldLease, keyText(key))
+    if (lease !== 0n) this.#leases.attach(lease, keyText(key))
+    log.push(id, revision)
+    this.#changes++
     this.operations.puts++
     this.operations.putBytes += value.length
   }
 
   /** Deletes the living keys of `range`; returns what they were. */
   deleteRange(range: KeyRange): readonly StoredKeyValue[] {
+    const { versions, keys, order, log } = this.#parts
     const victims = this.list(range, 0, 0)
+    const revision = this.#revision + 1
     for (const victim of victims) {
-      const { record } = victim
-      record.versions.push(new StoredKeyValue(record, 0, this.#revision + 1, this.#changes.length, 0, 0n, 0))
-      this.#order.addLive(record, -1)
-      if (victim.lease !== 0n) this.#leases.detach(victim.lease, record.text)
-      this.#changes.push(record.newest!) // cast: pushed above
+      const { text, key, lease } = victim
+      const number = keys.find(text)
+      const size = tombstoneSize(key.length)
+      const id = versions.add(revision, this.#changes, number, size, true)
+      writeTombstone(this.#roomFor(id, size), key)
+      versions.setOlder(id, keys.newest(number))
+      keys.setNewest(number, id)
+      order.addLive(text, -1)
+      if (lease !== 0n) this.#leases.detach(lease, text)
+      log.push(id, revision)
+      this.#changes++
     }
     this.operations.deletes += victims.length
     return victims
   }
 
-  /** Ends the write; returns its changes, none when it changed nothing. */
-  commit(): RevisionChanges {
+  #roomFor(id: number, size: number): ExactWriter {
+    const out = this.#out
+    out.bytes = this.#parts.slabs.place(id, size).bytes
+    out.at = this.#parts.versions.offsetOf(id)
+    return out
+  }
+
+  /** Ends the write; returns how much it changed, 0 when there is no new revision. */
+  commit(): number {
     const changes = this.#changes
-    if (changes.length === 0) return changes
-    this.#changes = []
+    if (changes === 0) return 0
+    this.#changes = 0
     this.operations.commits++
     this.#revision++
-    this.#history.push(changes)
     return changes
   }
 
@@ -183,32 +280,73 @@ export class MvccStore {
     this.#compacted = revision
   }
 
-  /** Frees what compaction made unreadable, a piece at a time. Returns true while there is more to do now. */
-  scrub(maxRevisions: number, maxBytes: number): boolean {
+  /** Frees what compaction made unreadable, a piece at a time: so many changes, then so many bytes. Returns true while there is more to do now. */
+  scrub(maxChanges: number, maxBytes: number): boolean {
     if (this.#pins > 0) return false
-    const end = Math.min(this.#compacted, this.#scrubbed + maxRevisions)
-    for (let revision = this.#scrubbed + 1; revision <= end; revision++) {
-      for (const change of this.#history.at(revision)) this.#forgetBefore(change)
+    for (let left = maxChanges; this.#scrubbed < this.#compacted;) {
+      if (left <= 0) return true
+      const ids = this.#parts.log.at(this.#scrubbed + 1)
+      const begin = this.#scrubbedChanges
+      const end = Math.min(ids.length, begin + left)
+      for (let i = begin; i < end; i++) this.#forgetBefore(ids[i]!) // cast: bounded by the loop
+      left -= end - begin
+      this.#scrubbedChanges = end
+      if (end < ids.length) return true
+      this.#scrubbedChanges = 0
+      // A restored store may have far less changes than revisions.
+      this.#scrubbed = ids.length > 0 ? this.#scrubbed + 1 : Math.min(this.#compacted, this.#parts.log.nextAfter(this.#scrubbed) - 1)
+      this.#forgetDetached()
     }
-    this.#scrubbed = Math.max(this.#scrubbed, end)
-    this.#history.dropBefore(this.#scrubbed)
-    if (this.#scrubbed < this.#compacted) return true
-    return this.#slabs.reclaim(maxBytes)
+    return this.#parts.slabs.reclaim(maxBytes)
   }
 
+  /** Moves what is left together more closely than `scrub` does, up to `maxBytes`. Returns true while there is more to do now. */
+  defragment(maxBytes: number): boolean { return this.#pins === 0 && this.#parts.slabs.reclaim(maxBytes, 0.9) }
+
+  /** Walks of all versions that go on now: snapshots, hashes. */
+  get walks(): number { return this.#pins }
+  /** Up to here nothing unreadable is left. */
+  get scrubbedRevision(): number { return this.#scrubbed }
   get needsScrub(): boolean { return this.#scrubbed < this.#compacted }
 
-  #forgetBefore(change: StoredKeyValue): void {
-    const { record } = change
-    const { versions } = record
-    let count = 0
-    while (count < versions.length && versions[count]!.modRevision < change.modRevision) this.#slabs.free(versions[count++]!) // cast: bounded by the loop
-    if (change.isTombstone && versions[count] === change) count++
-    if (count === 0) return
-    versions.splice(0, count)
-    if (versions.length > 0) return
-    this.#records.delete(record.text)
-    this.#order.remove(record)
+  /** Frees the versions of a key before one that nobody can read below. */
+  #forgetBefore(id: number): void {
+    const { versions, keys, order, log, detached } = this.#parts
+    const revision = versions.revision(id)
+    let oldest = id
+    let before = versions.older(id)
+    while (before !== 0 && versions.revision(before) === revision) { oldest = before; before = versions.older(before) }
+    versions.setOlder(oldest, 0)
+    while (before !== 0) {
+      const next = versions.older(before)
+      log.forget(before, versions.revision(before))
+      this.#parts.freeVersion(before)
+      this.operations.forgotten++
+      before = next
+    }
+    if (!versions.isTombstone(id) || oldest !== id) return
+    const key = versions.key(id)
+    // Behind a version that came later it does no harm, and goes with the next compaction that reaches that one.
+    if (keys.newest(key) !== id) return
+    order.remove(key, keys.text(key))
+    keys.remove(key)
+    versions.setKey(id, 0)
+    detached.push(id)
+    this.operations.forgotten++
+  }
+
+  #forgetDetached(): void {
+    const { versions, log, detached } = this.#parts
+    if (detached.length === 0) return
+    let gone = 0
+    for (; gone < detached.length; gone++) {
+      const id = detached[gone]! // cast: bounded by the loop
+      const revision = versions.revision(id)
+      if (revision >= this.#scrubbed) break
+      log.forget(id, revision)
+      this.#parts.freeVersion(id)
+    }
+    if (gone > 0) detached.splice(0, gone)
   }
 
   // ---- walking and restoring everything ----
@@ -217,114 +355,98 @@ export class MvccStore {
 
   /** Takes all that another store holds, which must not be used any more; nobody may hold a pin. */
   become(other: MvccStore): void {
-    assert(this.#pins === 0 && this.#changes.length === 0, 'nobody walks the store that is replaced')
-    this.#records = other.#records
-    this.#order = other.#order
-    this.#slabs = other.#slabs
-    this.#history = other.#history
+    assert(this.#pins === 0 && this.#changes === 0, 'nobody walks the store that is replaced')
+    this.#parts = other.#parts
     this.#revision = other.#revision
     this.#compacted = other.#compacted
     this.#scrubbed = other.#scrubbed
+    this.#scrubbedChanges = other.#scrubbedChanges
   }
 
-  /** Keeps all versions where they are until disposed. */
-  pin(): Disposable {
+  /** Keeps all versions where they are until disposed. @param onLost for who holds it long: called when it is taken away; nothing is to be looked at any more */
+  pin(onLost?: () => void): Disposable {
     this.#pins++
     let held = true
-    return {
+    const pin = {
       [Symbol.dispose]: () => {
         if (!held) return
         held = false
+        this.#losers.delete(lose)
         if (--this.#pins === 0) this.onUnpinned?.()
       },
     }
+    const lose = (): void => {
+      pin[Symbol.dispose]()
+      onLost?.()
+    }
+    if (onLost) this.#losers.add(lose)
+    return pin
   }
 
-  /** Every version with modRevision <= revision of up to `maxKeys` keys after `after`. `next` is where to go on, undefined at the end. Hold a pin meanwhile. */
-  walk(after: string | undefined, revision: number, maxKeys: number): { readonly versions: readonly StoredKeyValue[]; readonly next: string | undefined } {
-    const versions: StoredKeyValue[] = []
-    let last: string | undefined
-    let keys = 0
-    let more = false
-    this.#order.visit(after === undefined ? '' : `${after}\0`, undefined, (record) => {
-      if (keys === maxKeys) { more = true; return false }
-      keys++
-      last = record.text
-      for (const version of record.versions) if (version.modRevision <= revision) versions.push(version)
-      return true
-    })
-    return { versions, next: more ? last : undefined }
+  /** Takes the pins away from those who were ready for it. */
+  losePins(): void { for (const lose of this.#losers) lose() }
+
+  /**
+   * Every version up to `revision` that a reader of `compacted` or later can meet, in the order in which they were made, some at a time: also
+   * what was deleted at `compacted` itself, since watches may begin there. Hold a pin meanwhile, and pause between the pieces.
+   */
+  *versionsInOrder(revision: number, compacted: number): Generator<Uint32Array, void> {
+    const { versions, keys, log } = this.#parts
+    let newest: Uint32Array | undefined
+    if (compacted > this.#scrubbed) {
+      // Not all that is unreadable has been freed yet: of each key the newest version counts.
+      newest = new Uint32Array(keys.end)
+      for (const piece of log.piecesBackwards(compacted)) {
+        for (const id of piece) if (newest[versions.key(id)] === 0) newest[versions.key(id)] = id
+        yield noIds
+      }
+    }
+    for (const piece of log.pieces(revision)) {
+      if (compacted === 0 || versions.revision(piece[0]!) > compacted) yield piece // cast: pieces are not empty
+      else {
+        yield piece.filter((id) => {
+          const made = versions.revision(id)
+          if (made > compacted) return true
+          const key = versions.key(id)
+          return versions.isTombstone(id) ? made === compacted && (key === 0 || newest === undefined || newest[key] === id) : newest === undefined || newest[key] === id
+        })
+      }
+    }
+  }
+
+  /** Whether a version was its key's newest at `revision`, and no tombstone. */
+  livesAt(id: number, revision: number): boolean {
+    const key = this.#parts.versions.key(id)
+    return key !== 0 && this.#livingAt(key, revision) === id
+  }
+
+  /** Whether any key lived at `revision`; stops now and then. */
+  *holdsLiving(revision: number): Generator<undefined, boolean> {
+    for (let from: string | undefined = ''; from !== undefined;) {
+      let isFound = false
+      from = this.visitPiece(from, undefined, revision, 500, () => { isFound = true })
+      if (isFound) return true
+      yield undefined
+    }
+    return false
   }
 
   /** Fills an empty store. The images come per key in key order, each key's versions oldest first. */
   restore(revision: number, compactedRevision: number, images: Iterable<VersionImage>): void {
-    assert(this.#revision === 1 && this.#records.size === 0, 'only an empty store is restored')
     const restoring = this.beginRestore(compactedRevision)
     for (const image of images) restoring.add(image)
     for (const _ of restoring.finish(revision)) void _
   }
 
-  *#finishRestore(revision: number, compactedRevision: number, changes: readonly StoredKeyValue[]): Generator<undefined, void> {
-    this.#revision = revision
-    this.#compacted = compactedRevision
-    this.#scrubbed = compactedRevision
-    const records = [...this.#records.values()]
-    yield* sortRecords(records)
-    this.#order.fill(records)
-    yield undefined
-    const first = Math.max(2, compactedRevision)
-    this.#history = new RevisionHistory(first)
-    let at = 0
-    for (let r = first; r <= revision; r++) {
-      const start = at
-      while (changes[at]?.modRevision === r) at++
-      this.#history.push(changes.slice(start, at))
-      if (r % historyPerTurn === 0) yield undefined
-    }
-  }
-
-  /**
-   * Like `restore`, in pieces; the images may also come in the order of their revisions. What nobody can read any more is left out.
-   * `finish` is told the newest revision, and stops now and then to let others go first.
-   */
-  beginRestore(compactedRevision: number): { add(image: VersionImage): void; finish(revision: number): Generator<undefined, void> } {
-    const changes: StoredKeyValue[] = []
-    let inOrder = true
-    const remember = (version: StoredKeyValue): void => {
-      if (version.modRevision < compactedRevision) return
-      const last = changes[changes.length - 1]
-      if (last !== undefined && compareRevisions(last, version) > 0) inOrder = false
-      changes.push(version)
-    }
-    return {
-      add: (image) => {
-        const { key, createRevision, modRevision, subRevision, version: count, lease, value } = image
-        let record = this.#records.get(key)
-        const before = record?.newest
-        if (before !== undefined && before.lease !== 0n) this.#leases.detach(before.lease, key)
-        if (modRevision <= compactedRevision) {
-          if (record !== undefined) for (const old of record.versions.splice(0)) this.#slabs.free(old)
-          if (count === 0) {
-            this.#records.delete(key)
-            // Watches may still begin here.
-            remember(new StoredKeyValue(record ?? new KeyRecord(key), 0, modRevision, subRevision, 0, 0n, 0))
-            return
-          }
-        }
-        const isNew = record === undefined
-        record ??= new KeyRecord(key)
-        const version = new StoredKeyValue(record, createRevision, modRevision, subRevision, count, lease, value.length)
-        this.#slabs.place(version, value)
-        if (isNew) {
-          record.versions = [version]
-          this.#records.set(key, record)
-        } else record.versions.push(version)
-        if (lease !== 0n) this.#leases.attach(lease, key)
-        remember(version)
-      },
-      finish: (revision) => this.#finishRestore(revision, compactedRevision, inOrder ? changes : changes.sort(compareRevisions)),
-    }
+  /** Like `restore`, in pieces; the images may also come in the order of their revisions, which takes less time. What nobody can read any more is left out. */
+  beginRestore(compactedRevision: number): Restoring {
+    assert(this.#revision === 1 && this.keyCount === 0, 'only an empty store is restored')
+    return new Restoring(this.#parts, this.#leases, compactedRevision, (revision) => {
+      this.#revision = revision
+      this.#compacted = compactedRevision
+      this.#scrubbed = compactedRevision
+    })
   }
 }
 
-function compareRevisions(a: StoredKeyValue, b: StoredKeyValue): number { return a.modRevision - b.modRevision || a.subRevision - b.subRevision }
+const noIds = new Uint32Array(0)

@@ -1,65 +1,89 @@
-// Keys in order: a list of sorted chunks, each knowing how many of its keys exist now. Touched only when a key appears or disappears;
-// an update of an existing key goes through the Map alone.
-import type { KeyRecord } from './stored-key-value.ts'
+// Keys in order: a list of sorted chunks of key numbers, each knowing how many of its keys exist now. Touched only when a key appears or
+// disappears; an update of an existing key goes through the key index alone.
+import type { KeyIndex } from './key-index.ts'
 
 const largestChunk = 512
 
 interface Chunk {
-  records: KeyRecord[]
-  /** Records whose newest version is not a tombstone. */
+  readonly keys: Uint32Array
+  count: number
+  /** Keys whose newest version is not a tombstone. */
   live: number
+  /** Its first key. */
+  first: string
 }
 
 export class OrderedIndex {
-  readonly #chunks: Chunk[] = [{ records: [], live: 0 }]
+  readonly #keys: KeyIndex
+  readonly #isLive: (key: number) => boolean
+  readonly #chunks: Chunk[] = [newChunk()]
 
-  /** Fills an empty index with all records at once. */
-  fill(sorted: readonly KeyRecord[]): void {
+  /** @param isLive whether a key exists now */
+  constructor(keys: KeyIndex, isLive: (key: number) => boolean) {
+    this.#keys = keys
+    this.#isLive = isLive
+  }
+
+  /** Fills an empty index with all keys at once; stops now and then. */
+  *fill(sorted: Uint32Array): Generator<undefined, void> {
     if (sorted.length === 0) return
     this.#chunks.length = 0
-    for (let at = 0; at < sorted.length; at += largestChunk >> 1) {
-      const records = sorted.slice(at, at + (largestChunk >> 1))
-      this.#chunks.push({ records, live: countLive(records) })
+    const some = (largestChunk * 3) >> 2
+    for (let at = 0; at < sorted.length; at += some) {
+      const chunk = newChunk()
+      chunk.count = Math.min(some, sorted.length - at)
+      chunk.keys.set(sorted.subarray(at, at + chunk.count))
+      this.#renew(chunk)
+      this.#chunks.push(chunk)
+      yield undefined
     }
   }
 
-  /** Adds a record that isn't there yet and whose key lives. */
-  insert(record: KeyRecord): void {
-    const chunkAt = this.#chunkFor(record.text)
+  /** Adds a key that isn't there yet and lives. */
+  insert(key: number, text: string): void {
+    const chunkAt = this.#chunkFor(text)
     const chunk = this.#chunks[chunkAt]! // cast: chunkFor gives an index
-    chunk.records.splice(lowerBound(chunk.records, record.text), 0, record)
+    const at = this.#lowerBound(chunk, text)
+    chunk.keys.copyWithin(at + 1, at, chunk.count)
+    chunk.keys[at] = key
+    chunk.count++
     chunk.live++
-    if (chunk.records.length <= largestChunk) return
-    const right = chunk.records.splice(largestChunk >> 1)
-    const rightLive = countLive(right)
-    chunk.live -= rightLive
-    this.#chunks.splice(chunkAt + 1, 0, { records: right, live: rightLive })
+    if (at === 0) chunk.first = text
+    if (chunk.count < largestChunk) return
+    // Keys that come in order leave full chunks behind.
+    const left = at === chunk.count - 1 && chunkAt === this.#chunks.length - 1 ? largestChunk - 16 : largestChunk >> 1
+    const right = newChunk()
+    right.count = chunk.count - left
+    right.keys.set(chunk.keys.subarray(left, chunk.count))
+    this.#renew(right)
+    chunk.count = left
+    chunk.live -= right.live
+    this.#chunks.splice(chunkAt + 1, 0, right)
   }
 
-  /** Removes a record that does not live any more. */
-  remove(record: KeyRecord): void {
-    const chunkAt = this.#chunkFor(record.text)
+  /** Removes a key that does not live any more. */
+  remove(key: number, text: string): void {
+    const chunkAt = this.#chunkFor(text)
     const chunk = this.#chunks[chunkAt]! // cast: chunkFor gives an index
-    const at = lowerBound(chunk.records, record.text)
-    if (chunk.records[at] !== record) return
-    chunk.records.splice(at, 1)
-    if (chunk.records.length === 0 && this.#chunks.length > 1) this.#chunks.splice(chunkAt, 1)
+    const at = this.#lowerBound(chunk, text)
+    if (at >= chunk.count || chunk.keys[at] !== key) return
+    chunk.keys.copyWithin(at, at + 1, chunk.count)
+    chunk.count--
+    if (chunk.count === 0) { if (this.#chunks.length > 1) this.#chunks.splice(chunkAt, 1); else chunk.first = '' } else if (at === 0) chunk.first = this.#keys.text(chunk.keys[0]!) // cast: not empty
   }
 
-  /** Tells that the key of `record`, which is in the index, came to life (+1) or died (-1). */
-  addLive(record: KeyRecord, change: 1 | -1): void {
-    this.#chunks[this.#chunkFor(record.text)]!.live += change // cast: chunkFor gives an index
+  /** Tells that the key, which is in the index, came to life (+1) or died (-1). */
+  addLive(text: string, change: 1 | -1): void {
+    this.#chunks[this.#chunkFor(text)]!.live += change // cast: chunkFor gives an index
   }
 
-  /** Calls `visit` for every record in [from, end) in order until it returns false. */
-  visit(from: string, end: string | undefined, visit: (record: KeyRecord) => boolean): void {
+  /** Calls `visit` for every key in [from, end) in order until it returns false. */
+  visit(from: string, end: string | undefined, visit: (key: number) => boolean): void {
     for (let c = this.#chunkFor(from); c < this.#chunks.length; c++) {
-      const { records } = this.#chunks[c]! // cast: bounded by the loop
-      for (let i = records[0] !== undefined && records[0].text >= from ? 0 : lowerBound(records, from); i < records.length; i++) {
-        const record = records[i]! // cast: bounded by the loop
-        if (end !== undefined && record.text >= end) return
-        if (!visit(record)) return
-      }
+      const chunk = this.#chunks[c]! // cast: bounded by the loop
+      if (end !== undefined && chunk.count > 0 && chunk.first >= end) return
+      const last = end === undefined || this.#isWholeBefore(c, end) ? chunk.count : this.#lowerBound(chunk, end)
+      for (let i = chunk.first >= from ? 0 : this.#lowerBound(chunk, from); i < last; i++) if (!visit(chunk.keys[i]!)) return // cast: bounded by the loop
     }
   }
 
@@ -67,9 +91,9 @@ export class OrderedIndex {
   holdsMoreThan(count: number, from: string, end: string | undefined): boolean {
     let held = 0
     for (let c = this.#chunkFor(from); c < this.#chunks.length && held <= count; c++) {
-      const { records } = this.#chunks[c]! // cast: bounded by the loop
-      if (end !== undefined && records[0] !== undefined && records[0].text >= end) break
-      held += records.length
+      const chunk = this.#chunks[c]! // cast: bounded by the loop
+      if (end !== undefined && chunk.count > 0 && chunk.first >= end) break
+      held += chunk.count
     }
     return held > count
   }
@@ -78,19 +102,27 @@ export class OrderedIndex {
   countLive(from: string, end: string | undefined): number {
     let count = 0
     for (let c = this.#chunkFor(from); c < this.#chunks.length; c++) {
-      const { records, live } = this.#chunks[c]! // cast: bounded by the loop
-      const first = records[0]
-      if (first === undefined) continue
-      if (end !== undefined && first.text >= end) break
-      const last = records[records.length - 1]! // cast: not empty
-      if (first.text >= from && (end === undefined || last.text < end)) { count += live; continue }
-      for (let i = lowerBound(records, from); i < records.length; i++) {
-        const record = records[i]! // cast: bounded by the loop
-        if (end !== undefined && record.text >= end) break
-        if (record.newest !== undefined && !record.newest.isTombstone) count++
-      }
+      const chunk = this.#chunks[c]! // cast: bounded by the loop
+      if (chunk.count === 0) continue
+      if (end !== undefined && chunk.first >= end) break
+      const isWhole = end === undefined || this.#isWholeBefore(c, end)
+      if (chunk.first >= from && isWhole) { count += chunk.live; continue }
+      const last = isWhole ? chunk.count : this.#lowerBound(chunk, end)
+      for (let i = this.#lowerBound(chunk, from); i < last; i++) if (this.#isLive(chunk.keys[i]!)) count++ // cast: bounded by the loop
     }
     return count
+  }
+
+  /** Every key of chunk `c` lies before `end`. */
+  #isWholeBefore(c: number, end: string): boolean {
+    const next = this.#chunks[c + 1]
+    return next !== undefined && next.first <= end
+  }
+
+  #renew(chunk: Chunk): void {
+    chunk.first = this.#keys.text(chunk.keys[0]!) // cast: not empty
+    chunk.live = 0
+    for (let i = 0; i < chunk.count; i++) if (this.#isLive(chunk.keys[i]!)) chunk.live++ // cast: bounded by the loop
   }
 
   /** Index of the chunk that holds `text` or would hold it. */
@@ -99,27 +131,22 @@ export class OrderedIndex {
     let high = this.#chunks.length - 1
     while (low <= high) {
       const middle = (low + high) >> 1
-      const first = this.#chunks[middle]!.records[0] // cast: between two indexes
-      if (first !== undefined && first.text <= text) low = middle + 1
+      if (this.#chunks[middle]!.first <= text) low = middle + 1 // cast: between two indexes
       else high = middle - 1
     }
     return low - 1
   }
-}
 
-function lowerBound(records: readonly KeyRecord[], text: string): number {
-  let low = 0
-  let high = records.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (records[middle]!.text < text) low = middle + 1 // cast: between two indexes
-    else high = middle
+  #lowerBound(chunk: Chunk, text: string): number {
+    let low = 0
+    let high = chunk.count
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#keys.compare(chunk.keys[middle]!, text) < 0) low = middle + 1 // cast: between two indexes
+      else high = middle
+    }
+    return low
   }
-  return low
 }
 
-function countLive(records: readonly KeyRecord[]): number {
-  let live = 0
-  for (const record of records) if (record.newest !== undefined && !record.newest.isTombstone) live++
-  return live
-}
+function newChunk(): Chunk { return { keys: new Uint32Array(largestChunk), count: 0, live: 0, first: '' } }

@@ -2,6 +2,7 @@
 import type { EtcdKeyValue, EtcdRangeRequest, EtcdRangeResponse, EtcdSortTarget } from '../../../lib/etcd-api/operations.ts'
 import { unreachable } from '../../../lib/base/assert.ts'
 import { keyRange } from './key-text.ts'
+import { MessageList } from './message-list.ts'
 import type { MvccStore } from './mvcc-store.ts'
 import { sortInPieces } from './sort-in-pieces.ts'
 import { withoutValue, type StoredKeyValue } from './stored-key-value.ts'
@@ -71,9 +72,9 @@ export async function readRangeInPieces(store: MvccStore, request: EtcdRangeRequ
   void pin
   let found: StoredKeyValue[] = []
   let count = 0
-  const visit = (version: StoredKeyValue): void => {
+  const visit = (version: number): void => {
     count++
-    if (found.length < wanted) found.push(version)
+    if (found.length < wanted) found.push(store.view(version))
   }
   for (let from: string | undefined = range.from; ;) {
     from = store.visitPiece(from, range.end, request.revision || now, pieceKeys, visit)
@@ -94,6 +95,37 @@ export async function readRangeInPieces(store: MvccStore, request: EtcdRangeRequ
   return { revision: now, kvs, more, count }
 }
 
+/** True when the answer is what is stored, in the order of the keys: `listMessages` gives it without making anything of it. */
+export function isOfMessages(request: EtcdRangeRequest): boolean { return !request.keysOnly && !request.countOnly && isPlain(request) && planOf(request).order === undefined }
+
+export interface ListedMessages {
+  readonly revision: number
+  readonly messages: MessageList
+  readonly more: boolean
+  readonly count: number
+}
+
+/** As `readRangeInPieces`, of a request that `isOfMessages`. @throws EtcdError when the revision can't be read. */
+export async function listMessages(store: MvccStore, request: EtcdRangeRequest, pause: () => Promise<void>): Promise<ListedMessages> {
+  store.checkRevision(request.revision ?? 0)
+  const revision = store.viewRevision
+  const range = keyRange(request.key, request.rangeEnd)
+  const limit = request.limit !== undefined && request.limit > 0 ? request.limit : Infinity
+  using pin = store.pin()
+  void pin
+  const messages = new MessageList(store)
+  let count = 0
+  const visit = (version: number): void => {
+    count++
+    if (messages.length < limit) messages.push(version)
+  }
+  for (let from: string | undefined = range.from; ;) {
+    from = store.visitPiece(from, range.end, request.revision || revision, pieceKeys, visit)
+    if (from === undefined) return { revision, messages, more: count > messages.length, count }
+    await pause()
+  }
+}
+
 function passes(kv: StoredKeyValue, request: EtcdRangeRequest): boolean {
   return !(request.maxModRevision && kv.modRevision > request.maxModRevision) && !(request.minModRevision && kv.modRevision < request.minModRevision)
     && !(request.maxCreateRevision && kv.createRevision > request.maxCreateRevision) && !(request.minCreateRevision && kv.createRevision < request.minCreateRevision)
@@ -101,7 +133,7 @@ function passes(kv: StoredKeyValue, request: EtcdRangeRequest): boolean {
 
 function compareBy(target: EtcdSortTarget, a: StoredKeyValue, b: StoredKeyValue): number {
   switch (target) {
-    case 'KEY': return a.record.text < b.record.text ? -1 : a.record.text > b.record.text ? 1 : 0
+    case 'KEY': return a.text < b.text ? -1 : a.text > b.text ? 1 : 0
     case 'VERSION': return a.version - b.version
     case 'CREATE': return a.createRevision - b.createRevision
     case 'MOD': return a.modRevision - b.modRevision

@@ -5,9 +5,6 @@ const chunkLength = 4096
 
 type Order = (a: StoredKeyValue, b: StoredKeyValue) => number
 
-/** The versions in the order of their revisions. @param pause called between pieces */
-export function sortByRevision(versions: readonly StoredKeyValue[], pause: () => Promise<void>): Promise<readonly StoredKeyValue[]> { return sortInPieces(versions, byRevision, pause) }
-
 /** The versions in order; equal ones stay as they were. @param pause called between pieces */
 export async function sortInPieces(versions: readonly StoredKeyValue[], order: Order, pause: () => Promise<void>): Promise<StoredKeyValue[]> {
   let sorted: StoredKeyValue[][] = []
@@ -36,5 +33,3 @@ async function merge(a: readonly StoredKeyValue[], b: readonly StoredKeyValue[],
   }
   return out
 }
-
-function byRevision(a: StoredKeyValue, b: StoredKeyValue): number { return a.modRevision - b.modRevision || a.subRevision - b.subRevision }

@@ -1,71 +1,102 @@
-// The small index records over the slabs: a key with its versions, and a version of a key. A version is handed out as it is, as the
-// key-value of answers and events; it never changes for its reader, though its bytes may move to another slab.
+// A version of a key, handed out as the key-value of answers and events: a view of the bytes that are stored. It is made when somebody asks, never
+// changes for its reader, and reads its numbers when they are wanted.
 import type { EtcdKeyValue } from '../../../lib/etcd-api/operations.ts'
-import { keyBytes } from './key-text.ts'
-import { emptySlab, type Slab, type SlabOwner } from './slab.ts'
+import { KeyValueReader } from './key-value-bytes.ts'
+import { textOf } from './key-index.ts'
+import type { SlabBytes } from './slab.ts'
 
-/** A key and those of its versions that have not been compacted away, oldest first. */
-export class KeyRecord {
-  readonly text: string
-  versions: StoredKeyValue[] = []
-  constructor(text: string) { this.text = text }
+/** What knows the versions before a version. */
+export interface VersionHistory { previous(id: number, modRevision: number, subRevision: number): StoredKeyValue | undefined }
 
-  get newest(): StoredKeyValue | undefined { return this.versions[this.versions.length - 1] }
+const reader = new KeyValueReader()
 
-  /** The version that was current at `revision`; a tombstone counts as one. */
-  at(revision: number): StoredKeyValue | undefined {
-    const index = this.indexAt(revision)
-    return index < 0 ? undefined : this.versions[index]
-  }
-
-  /** Index of the last version with modRevision <= revision, or -1. */
-  indexAt(revision: number): number {
-    const { versions } = this
-    let high = versions.length - 1
-    if (high >= 0 && versions[high]!.modRevision <= revision) return high // cast: high is an index
-    let low = 0
-    while (low <= high) {
-      const middle = (low + high) >> 1
-      if (versions[middle]!.modRevision <= revision) low = middle + 1 // cast: middle lies between two indexes
-      else high = middle - 1
-    }
-    return high
-  }
-}
-
-export class StoredKeyValue implements EtcdKeyValue, SlabOwner {
-  readonly record: KeyRecord
-  readonly createRevision: number
+export class StoredKeyValue implements EtcdKeyValue {
+  readonly #history: VersionHistory
+  readonly #id: number
+  /** The whole message is bytes[start, end). */
+  readonly bytes: SlabBytes
+  readonly start: number
+  readonly end: number
   readonly modRevision: number
   /** Position among the changes of its revision. */
   readonly subRevision: number
-  /** 0 for a tombstone. */
-  readonly version: number
-  readonly lease: bigint
-  readonly length: number
-  slab: Slab = emptySlab
-  offset = 0
-  retained = true
+  readonly isTombstone: boolean
+  // -1: not read yet.
+  #keyAt = -1
+  #keyEnd = 0
+  #createRevision = 0
+  #version = 0
+  #valueAt = 0
+  #valueEnd = 0
+  #lease = 0n
 
-  constructor(record: KeyRecord, createRevision: number, modRevision: number, subRevision: number, version: number, lease: bigint, length: number) {
-    this.record = record
-    this.createRevision = createRevision
+  constructor(history: VersionHistory, id: number, bytes: SlabBytes, start: number, end: number, modRevision: number, subRevision: number, isTombstone: boolean) {
+    this.#history = history
+    this.#id = id
+    this.bytes = bytes
+    this.start = start
+    this.end = end
     this.modRevision = modRevision
     this.subRevision = subRevision
-    this.version = version
-    this.lease = lease
-    this.length = length
+    this.isTombstone = isTombstone
   }
 
-  get isTombstone(): boolean { return this.version === 0 }
-  get key(): Uint8Array { return keyBytes(this.record.text) }
-  get value(): Uint8Array { return this.slab.bytes.subarray(this.offset, this.offset + this.length) }
+  #read(): void {
+    reader.read(this.bytes, this.start, this.end)
+    this.#keyAt = reader.keyAt
+    this.#keyEnd = reader.keyEnd
+    this.#createRevision = reader.createRevision
+    this.#version = reader.version
+    this.#valueAt = reader.valueAt
+    this.#valueEnd = reader.valueEnd
+    this.#lease = reader.lease
+  }
+
+  /** The key, one character per byte. */
+  get text(): string {
+    if (this.#keyAt < 0) this.#read()
+    return textOf(this.bytes, this.#keyAt, this.#keyEnd)
+  }
+
+  /** Bytes of the value. */
+  get length(): number {
+    if (this.#keyAt < 0) this.#read()
+    return this.#valueEnd - this.#valueAt
+  }
+
+  get key(): Uint8Array {
+    if (this.#keyAt < 0) this.#read()
+    return this.bytes.slice(this.#keyAt, this.#keyEnd)
+  }
+
+  get keyLength(): number {
+    if (this.#keyAt < 0) this.#read()
+    return this.#keyEnd - this.#keyAt
+  }
+
+  get createRevision(): number {
+    if (this.#keyAt < 0) this.#read()
+    return this.#createRevision
+  }
+
+  /** 0 for a tombstone. */
+  get version(): number {
+    if (this.#keyAt < 0) this.#read()
+    return this.#version
+  }
+
+  get lease(): bigint {
+    if (this.#keyAt < 0) this.#read()
+    return this.#lease
+  }
+
+  get value(): Uint8Array {
+    if (this.#keyAt < 0) this.#read()
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + this.#valueAt, this.#valueEnd - this.#valueAt)
+  }
 
   /** The version before this one, unless it was a deletion or is compacted away. */
-  get previous(): StoredKeyValue | undefined {
-    const before = this.record.versions[this.record.indexAt(this.modRevision - 1)]
-    return before === undefined || before.isTombstone ? undefined : before
-  }
+  get previous(): StoredKeyValue | undefined { return this.#history.previous(this.#id, this.modRevision, this.subRevision) }
 }
 
 const noBytes = new Uint8Array(0)

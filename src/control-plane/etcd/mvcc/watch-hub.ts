@@ -2,20 +2,25 @@
 //
 // Rules it keeps: each watcher hears every matching change once, in revision order, all changes of a revision in one call; watchers of the
 // same range share one matching and one list of events; a watcher that is behind (it starts in the past, or its consumer is full and paused
-// it) reads from the store's history in pieces, so nothing queues up for it in memory. Upstream: etcd/server/storage/mvcc/watchable_store.go
+// it) reads from the store's history in pieces, so nothing queues up for it in memory, and those of one range that are behind at the same
+// place share the piece. Who hears nothing because nothing matches is not behind. Upstream: etcd/server/storage/mvcc/watchable_store.go
 import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type { EtcdEvent, EtcdWatchObserver, EtcdWatchRequest } from '../../../lib/etcd-api/operations.ts'
 import { isInRange, keyRange, keyText, type KeyRange } from './key-text.ts'
 import { RangeIndex } from './range-index.ts'
-import type { MvccStore } from './mvcc-store.ts'
-import type { RevisionChanges } from './revision-history.ts'
+import type { MvccStore, RevisionChanges } from './mvcc-store.ts'
 import type { StoredKeyValue } from './stored-key-value.ts'
 
 /** Runs something after what is going on now. */
 export type Defer = (run: () => void) => void
 
-const piecesRevisions = 1000
-const piecesEvents = 1000
+/** Bounds of a piece of history; the changes of one revision stay together. */
+const pieceRevisions = 1000
+const pieceEvents = 1000
+const pieceBytes = 128 * 1024
+/** Watchers that are behind and have their turn before others have theirs, and what they get. */
+const turnWatchers = 1000
+const turnEvents = 20_000
 
 /** Watchers of one range that want the same form of events. */
 interface Group {
@@ -28,6 +33,13 @@ interface Group {
   pending: EtcdEvent[]
 }
 
+/** Matching changes of the revisions [from, next). */
+interface Piece {
+  readonly from: number
+  readonly next: number
+  readonly events: EtcdEvent[]
+}
+
 export class WatchHub {
   readonly #store: MvccStore
   readonly #soon: Defer
@@ -36,8 +48,13 @@ export class WatchHub {
   readonly #singleKeys = new Map<string, Set<Group>>()
   readonly #ranges = new RangeIndex<Group>()
   readonly #watches = new Set<HubWatch>()
-  /** Synced watchers have heard of everything up to here. */
+  /** What was given out, to synced watchers, goes up to here. */
   #dispatched: number
+  /** Every synced watcher has heard of everything up to here: less than `#dispatched` while that is being given out. */
+  #heard: number
+  /** Those that are behind, in the order of their turns. */
+  #behind: HubWatch[] = []
+  #isPlanned = false
 
   /** @param soon before anything else happens @param later when everything that waits has had its turn: between pieces of long work */
   constructor(store: MvccStore, soon: Defer, later: Defer) {
@@ -45,6 +62,7 @@ export class WatchHub {
     this.#soon = soon
     this.#later = later
     this.#dispatched = store.revision
+    this.#heard = store.revision
   }
 
   /** Events given to watchers since the process began. */
@@ -77,17 +95,21 @@ export class WatchHub {
   #start(watch: HubWatch, revision: number): void {
     if (watch.state === 'closed') return
     this.#tell(watch, () => watch.observer.created?.(revision))
-    this.#advance(watch)
+    // cast: whoever was told may have paused or closed it
+    if ((watch.state as HubWatch['state']) !== 'behind') return
+    if (watch.next > this.#dispatched) this.#join(watch)
+    else this.#planTurn(watch)
   }
 
   /** Delivers everything committed since the last call to the watchers that are up to date. */
   dispatch(): void {
     const revision = this.#store.revision
     if (revision === this.#dispatched) return
+    if (this.#groups.size === 0) { this.#dispatched = revision; return }
     const touched = new Set<Group>()
     for (let r = this.#dispatched + 1; r <= revision; r++) {
       for (const change of this.#store.changesAt(r)) {
-        const text = change.record.text
+        const text = change.text
         const single = this.#singleKeys.get(text)
         if (single) for (const group of single) collect(group, change, touched)
         this.#ranges.visit(text, (group) => collect(group, change, touched))
@@ -103,43 +125,89 @@ export class WatchHub {
         const fresh = watch.next <= events[0]!.kv.modRevision ? events : events.filter((event) => event.kv.modRevision >= watch.next) // cast: touched groups have events
         watch.next = revision + 1
         if (fresh.length > 0) this.#deliver(watch, fresh, revision)
+        if (watch.wantsProgress) this.#answerProgress(watch)
       }
     }
+    this.#heard = revision
   }
 
   /** The store was replaced by a later state of itself: everybody reads on from its history, or is told that it is compacted. */
   storeReplaced(): void {
-    this.#dispatched = this.#store.revision
     for (const watch of this.#watches) {
       if (watch.state !== 'synced') continue
-      watch.state = 'behind'
-      this.#leave(watch)
-      this.#later(() => this.#advance(watch))
+      this.#unsync(watch)
+      this.#planTurn(watch)
     }
+    this.#dispatched = this.#store.revision
+    this.#heard = this.#dispatched
   }
 
-  /** Reads on from history until the watcher is up to date, paused or closed. */
-  #advance(watch: HubWatch): void {
-    if (watch.state === 'closed' || watch.state === 'paused') return
+  // ---- watchers that are behind ----
+
+  #planTurn(watch: HubWatch): void {
+    watch.state = 'behind'
+    if (watch.isPlanned) return
+    watch.isPlanned = true
+    this.#behind.push(watch)
+    this.#planTurns()
+  }
+
+  #planTurns(): void {
+    if (this.#isPlanned) return
+    this.#isPlanned = true
+    this.#later(() => this.#takeTurns())
+  }
+
+  #takeTurns(): void {
+    this.#isPlanned = false
+    const turns = this.#behind
+    this.#behind = []
+    // By group. Only as long as nothing can be compacted in between.
+    const pieces = new Map<string, Piece>()
+    let taken = 0
+    for (let events = 0; taken < turns.length && taken < turnWatchers && events < turnEvents;) {
+      const watch = turns[taken++]! // cast: bounded by the loop
+      watch.isPlanned = false
+      events += this.#advance(watch, pieces)
+    }
+    if (taken < turns.length) this.#behind = [...turns.slice(taken), ...this.#behind]
+    if (this.#behind.length > 0) this.#planTurns()
+  }
+
+  /** Gives a watcher that is behind the next piece of history, and its next turn until it is up to date. Returns the number of events. */
+  #advance(watch: HubWatch, pieces: Map<string, Piece>): number {
+    if (watch.state !== 'behind') return 0
     const store = this.#store
     if (watch.next < store.compactedRevision) {
       this.#close(watch, { compactRevision: store.compactedRevision })
-      return
+      return 0
     }
-    const end = Math.min(store.revision, this.#dispatched)
-    if (watch.next > end) { this.#join(watch); return }
-    let events: EtcdEvent[] = []
-    let revision = watch.next
-    for (const last = Math.min(end, watch.next + piecesRevisions - 1); revision <= last && events.length < piecesEvents; revision++) events = collectAll(watch.group, store.changesAt(revision), events)
-    watch.next = revision
-    if (events.length > 0) this.#deliver(watch, events, revision - 1)
-    if (watch.next > end) this.#advance(watch)
-    else this.#later(() => this.#advance(watch))
+    const end = this.#dispatched
+    if (watch.next > end) { this.#join(watch); return 0 }
+    const { events, next } = this.#pieceFrom(watch.next, watch.group, pieces)
+    watch.next = next
+    if (events.length > 0) this.#deliver(watch, events, next - 1)
+    // cast: whoever was told may have paused or closed it
+    if ((watch.state as HubWatch['state']) !== 'behind') return events.length
+    if (next > end) this.#join(watch)
+    else this.#planTurn(watch)
+    return events.length
+  }
+
+  #pieceFrom(from: number, group: Group, pieces: Map<string, Piece>): Piece {
+    const known = pieces.get(group.id)
+    if (known?.from === from) return known
+    const events: EtcdEvent[] = []
+    const last = Math.min(this.#dispatched, from + pieceRevisions - 1)
+    let next = from
+    for (let bytes = 0; next <= last && events.length < pieceEvents && bytes < pieceBytes; next++) bytes += collectAll(group, this.#store.changesAt(next), events)
+    const piece: Piece = { from, next, events }
+    pieces.set(group.id, piece)
+    return piece
   }
 
   /** From now on the watcher hears of changes as they are dispatched. */
   #join(watch: HubWatch): void {
-    if (watch.state === 'synced') return
     watch.state = 'synced'
     const known = this.#groups.get(watch.group.id)
     if (known) watch.group = known
@@ -190,33 +258,38 @@ export class WatchHub {
 
   cancel(watch: HubWatch): void { this.#close(watch, {}) }
 
-  pause(watch: HubWatch): void {
-    if (watch.state === 'closed') return
-    watch.state = 'paused'
+  /** A synced watcher goes back to reading history, from behind what it has heard: also of what did not match it. */
+  #unsync(watch: HubWatch): void {
+    watch.next = Math.max(watch.next, this.#heard + 1)
     this.#leave(watch)
   }
 
-  resume(watch: HubWatch): void {
-    if (watch.state !== 'paused') return
-    watch.state = 'behind'
-    this.#later(() => this.#advance(watch))
+  pause(watch: HubWatch): void {
+    if (watch.state === 'closed') return
+    if (watch.state === 'synced') this.#unsync(watch)
+    watch.state = 'paused'
   }
+
+  resume(watch: HubWatch): void { if (watch.state === 'paused') this.#planTurn(watch) }
+
+  /** It has heard of everything that there is. One that begins in the future, or that comes from a member that was further, has not. */
+  isCurrent(watch: HubWatch): boolean { return watch.state === 'synced' && watch.next <= this.#dispatched + 1 }
 
   requestProgress(watch: HubWatch): void {
     watch.wantsProgress = true
-    this.#soon(() => { if (watch.state === 'synced') this.#answerProgress(watch) })
+    this.#soon(() => this.#answerProgress(watch))
   }
 
   /** Called at an interval: those who asked for it hear how far they are, unless they heard of something since the last time. */
   notifyProgress(): void {
     for (const watch of this.#watches) {
-      if (watch.progressNotify && watch.state === 'synced' && watch.quiet) this.#tell(watch, () => watch.observer.events([], this.#dispatched))
+      if (watch.progressNotify && watch.quiet && this.isCurrent(watch)) this.#tell(watch, () => watch.observer.events([], this.#dispatched))
       watch.quiet = true
     }
   }
 
   #answerProgress(watch: HubWatch): void {
-    if (!watch.wantsProgress) return
+    if (!watch.wantsProgress || !this.isCurrent(watch)) return
     watch.wantsProgress = false
     this.#tell(watch, () => watch.observer.events([], this.#dispatched))
   }
@@ -236,6 +309,8 @@ export class HubWatch implements Disposable {
   /** First revision that it has not heard of. */
   next: number
   wantsProgress = false
+  /** It waits for its turn. */
+  isPlanned = false
   /** Nothing was delivered since the last round of progress notifications. */
   quiet = false
 
@@ -248,6 +323,7 @@ export class HubWatch implements Disposable {
   }
 
   requestProgress(): void { this.#hub.requestProgress(this) }
+  get isCurrent(): boolean { return this.#hub.isCurrent(this) }
   /** Stops deliveries; what happens meanwhile stays in the store's history. */
   pause(): void { this.#hub.pause(this) }
   /** Goes on where it stopped; ends with a compactRevision when that has been compacted meanwhile. */
@@ -261,11 +337,16 @@ function collect(group: Group, change: StoredKeyValue, touched: Set<Group>): voi
   touched.add(group)
 }
 
-function collectAll(group: Group, changes: RevisionChanges, events: EtcdEvent[]): EtcdEvent[] {
+/** Returns about how many bytes that are. */
+function collectAll(group: Group, changes: RevisionChanges, events: EtcdEvent[]): number {
+  let bytes = 0
   for (const change of changes) {
-    if (isInRange(group.range, change.record.text) && !(change.isTombstone ? group.noDelete : group.noPut)) events.push(eventOf(change, group.prevKv))
+    if (!isInRange(group.range, change.text) || (change.isTombstone ? group.noDelete : group.noPut)) continue
+    const event = eventOf(change, group.prevKv)
+    events.push(event)
+    bytes += change.text.length + change.length + (event.prevKv ? event.prevKv.value.length : 0)
   }
-  return events
+  return bytes
 }
 
 function eventOf(change: StoredKeyValue, withPrevious: boolean): EtcdEvent {

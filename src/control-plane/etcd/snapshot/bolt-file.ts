@@ -6,6 +6,7 @@
 import { bucketElement, boltPageBytes, elementBytes, encodeMetaPage, pageFlags, pageHeadBytes, SealBuilder, sealBytes, writePageHead } from './bolt-format.ts'
 
 const pieceBytes = 256 * 1024
+const sparePieces = 4
 
 interface Child { readonly page: number; readonly keyLength: number; readonly key: Buffer | undefined }
 
@@ -22,8 +23,9 @@ export interface BoltLayout {
 export interface EntryCodec<T> {
   keyLength(entry: T): number
   valueLength(entry: T): number
-  /** Writes the key, and the value right behind it. */
-  write(entry: T, bytes: Buffer, at: number): void
+  writeKey(entry: T, bytes: Buffer, at: number): void
+  writeValue(entry: T, bytes: Buffer, at: number): void
+  isBucket?(entry: T): boolean
 }
 
 export interface PlainEntry { readonly key: Uint8Array; readonly value: Uint8Array; readonly isBucket?: true }
@@ -31,7 +33,9 @@ export interface PlainEntry { readonly key: Uint8Array; readonly value: Uint8Arr
 export const plainEntries: EntryCodec<PlainEntry> = {
   keyLength: ({ key }) => key.length,
   valueLength: ({ value }) => value.length,
-  write: ({ key, value }, bytes, at) => { bytes.set(key, at); bytes.set(value, at + key.length) },
+  writeKey: ({ key }, bytes, at) => { bytes.set(key, at) },
+  writeValue: ({ value }, bytes, at) => { bytes.set(value, at) },
+  isBucket: (entry) => entry.isBucket === true,
 }
 
 export class BoltFile {
@@ -40,6 +44,7 @@ export class BoltFile {
   readonly #seal = new SealBuilder()
   readonly #buckets: PlainEntry[] = []
   #pieces: Buffer[] = []
+  readonly #spare: Buffer[] = []
   #piece: Buffer | undefined
   #pieceLength = 0
   #nextPage = 2
@@ -55,6 +60,8 @@ export class BoltFile {
     }
   }
 
+  get onlyCounts(): boolean { return this.#layout === undefined }
+
   /** What has been finished since the last call. */
   take(): readonly Buffer[] {
     const pieces = this.#pieces
@@ -62,8 +69,14 @@ export class BoltFile {
     return pieces
   }
 
+  /** A piece that was taken is not read any more: its room is used again. */
+  giveBack(piece: Buffer): void {
+    const whole = piece.byteOffset === 0 && piece.buffer.byteLength === pieceBytes ? Buffer.from(piece.buffer) : undefined
+    if (whole && this.#spare.length < sparePieces) this.#spare.push(whole)
+  }
+
   /** Starts a bucket; its entries have to be added in the order of their keys, and the buckets themselves in the order of their names. */
-  bucket<T extends object>(name: string, codec: EntryCodec<T>): BoltBucket<T> {
+  bucket<T>(name: string, codec: EntryCodec<T>): BoltBucket<T> {
     return new BoltBucket(codec, this, (root) => {
       const value = Buffer.alloc(16)
       value.writeBigUInt64LE(BigInt(root))
@@ -102,7 +115,7 @@ export class BoltFile {
     return { page, bytes, at }
   }
 
-  writeLeaf<T extends object>(entries: readonly T[], codec: EntryCodec<T>, size: number): number {
+  writeLeaf<T>(entries: readonly T[], codec: EntryCodec<T>, size: number): number {
     const { page, bytes, at: start } = this.allocate(size, pageFlags.leaf, entries.length)
     if (!bytes) return page
     let head = start + pageHeadBytes
@@ -110,11 +123,12 @@ export class BoltFile {
     for (const entry of entries) {
       const keyLength = codec.keyLength(entry)
       const valueLength = codec.valueLength(entry)
-      bytes.writeUInt32LE('isBucket' in entry && entry.isBucket ? bucketElement : 0, head)
+      bytes.writeUInt32LE(codec.isBucket?.(entry) ? bucketElement : 0, head)
       bytes.writeUInt32LE(at - head, head + 4)
       bytes.writeUInt32LE(keyLength, head + 8)
       bytes.writeUInt32LE(valueLength, head + 12)
-      codec.write(entry, bytes, at)
+      codec.writeKey(entry, bytes, at)
+      codec.writeValue(entry, bytes, at + keyLength)
       at += keyLength + valueLength
       head += elementBytes
     }
@@ -125,7 +139,7 @@ export class BoltFile {
   #room(pages: number): { readonly bytes: Buffer; readonly at: number } {
     const size = pages * boltPageBytes
     if (this.#piece && this.#pieceLength + size > this.#piece.length) this.#closePiece()
-    this.#piece ??= Buffer.alloc(Math.max(pieceBytes, size))
+    this.#piece ??= size > pieceBytes ? Buffer.alloc(size) : (this.#spare.pop()?.fill(0) ?? Buffer.alloc(pieceBytes))
     const at = this.#pieceLength
     this.#pieceLength += size
     return { bytes: this.#piece, at }
@@ -142,11 +156,11 @@ export class BoltFile {
 }
 
 /** Fills leaves as entries come, and puts branches above them at the end. */
-export class BoltBucket<T extends object> {
+export class BoltBucket<T> {
   readonly #codec: EntryCodec<T>
   readonly #file: BoltFile
   readonly #done: (root: number) => void
-  #entries: T[] = []
+  readonly #entries: T[] = []
   #bytes = pageHeadBytes
   readonly #leaves: Child[] = []
 
@@ -166,16 +180,15 @@ export class BoltBucket<T extends object> {
   #flush(): void {
     const first = this.#entries[0]
     const page = this.#file.writeLeaf(this.#entries, this.#codec, this.#bytes)
-    this.#leaves.push({ page, keyLength: first ? this.#codec.keyLength(first) : 0, key: first && this.#keyOf(first) })
-    this.#entries = []
+    this.#leaves.push({ page, keyLength: first === undefined ? 0 : this.#codec.keyLength(first), key: first === undefined || this.#file.onlyCounts ? undefined : this.#keyOf(first) })
+    this.#entries.length = 0
     this.#bytes = pageHeadBytes
   }
 
   #keyOf(entry: T): Buffer {
-    const length = this.#codec.keyLength(entry)
-    const bytes = Buffer.allocUnsafe(length + this.#codec.valueLength(entry))
-    this.#codec.write(entry, bytes, 0)
-    return Buffer.from(bytes.subarray(0, length))
+    const bytes = Buffer.allocUnsafe(this.#codec.keyLength(entry))
+    this.#codec.writeKey(entry, bytes, 0)
+    return bytes
   }
 
   finish(): void {

@@ -25,6 +25,7 @@ export class BoltReader {
   readonly #checked = new Set<number>()
   readonly #pieces = new Map<number, Buffer>()
   #roots: ReadonlyMap<string, Buffer> = new Map()
+  #ahead: { readonly index: number; readonly reading: Promise<Buffer> } | undefined
   #visitedPages = 0
   /** Bytes of the database, without what may follow it. */
   readonly size: number
@@ -150,14 +151,40 @@ export class BoltReader {
   async #load(index: number): Promise<Buffer> {
     const known = this.#pieces.get(index)
     if (known) return known
-    if (this.#pieces.size >= piecesKept) for (const oldest of this.#pieces.keys()) { this.#pieces.delete(oldest); break }
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    const piece = await (ahead?.index === index ? ahead.reading : this.#read(index))
+    // Ours are read from the front to the end: the disk goes on while this piece is looked at.
+    if (this.#checked.has(index - 1) && (index + 1) * pieceBytes < this.size && !this.#pieces.has(index + 1)) {
+      const reading = this.#read(index + 1)
+      // Whoever needs it hears of a failure.
+      reading.catch(() => {})
+      this.#ahead = { index: index + 1, reading }
+    }
     const start = index * pieceBytes
-    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.size - start))
-    if ((await this.#file.read(piece, start)) < piece.length) throw new BoltError(`the database is cut off behind byte ${start}`)
     this.#check(piece, start)
     this.#checked.add(index)
     this.#pieces.set(index, piece)
     return piece
+  }
+
+  async #read(index: number): Promise<Buffer> {
+    const start = index * pieceBytes
+    const piece = this.#roomFor(Math.min(pieceBytes, this.size - start))
+    if ((await this.#file.read(piece, start)) < piece.length) throw new BoltError(`the database is cut off behind byte ${start}`)
+    return piece
+  }
+
+  /** Of the piece that was read first, when there are many: nobody holds one over a pause. */
+  #roomFor(length: number): Buffer {
+    if (this.#pieces.size >= piecesKept) {
+      for (const [oldest, piece] of this.#pieces) {
+        this.#pieces.delete(oldest)
+        if (piece.length === length) return piece
+        break
+      }
+    }
+    return Buffer.allocUnsafeSlow(length)
   }
 
   #check(piece: Buffer, start: number): void {

@@ -134,15 +134,18 @@ async function loadKeys(reader: BoltReader, machine: StateMachine, { finishedCom
     // The original marks a raised revision with an entry that has no key-value.
     if (valueAt === end) { revision = Math.max(revision, readWord(bytes, keyAt)); return }
     one.read(bytes, keyAt, valueAt, end)
-    const { key, modRevision, subRevision, isTombstone } = one
+    const { modRevision, subRevision, isTombstone } = one
     // Each revision changed something. (A number that is nonsense would make a history of that length.)
     if (bump === 0 && modRevision > revision + largestGap && modRevision > compacted) throw new BoltError(`revision ${modRevision} follows revision ${revision}`)
     revision = Math.max(revision, modRevision)
-    if (bump > 0 && (isTombstone || newest.get(key) !== modRevision)) return
+    if (bump > 0 && (isTombstone || newest.get(one.key) !== modRevision)) return
     if (!isTombstone && one.version === 0) throw new BoltError(`the key-value of revision ${modRevision} has no version`)
-    restoring.add({
-      key, modRevision, subRevision, value: bytes.subarray(one.valueAt, one.valueEnd), createRevision: isTombstone ? 0 : one.createRevision, version: isTombstone ? 0 : one.version, lease: one.lease,
-    })
+    if (one.isCanonical) restoring.addMessage(bytes, valueAt, end, one.keyAt, one.keyEnd, modRevision, subRevision, isTombstone, one.lease)
+    else {
+      restoring.add({
+        key: one.key, modRevision, subRevision, value: bytes.subarray(one.valueAt, one.valueEnd), createRevision: isTombstone ? 0 : one.createRevision, version: isTombstone ? 0 : one.version, lease: one.lease,
+      })
+    }
   })
   for (const _ of restoring.finish(revision + bump)) await yieldToLoop()
 }

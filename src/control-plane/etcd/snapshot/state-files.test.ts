@@ -42,7 +42,7 @@ async function describe(machine: StateMachine): Promise<object> {
   const { store, leases, auth, v2, membership, alarms } = machine
   return {
     hash: await hashKeyValues(store, 0, () => Promise.resolve()), revision: store.revision, compacted: store.compactedRevision, leases: [...leases.image()].sort((x, y) => Number(x.id - y.id)),
-    leased: [...leases.keysOf(5n)].sort(), auth: auth.image(), v2: v2.image(), v2Index: v2.index, membership: membership.image(), alarms, keys: store.list({ from: '', end: undefined, single: false }, 0, 0).map((kv) => [kv.record.text, Buffer.from(kv.value).toString()]),
+    leased: [...leases.keysOf(5n)].sort(), auth: auth.image(), v2: v2.image(), v2Index: v2.index, membership: membership.image(), alarms, keys: store.list({ from: '', end: undefined, single: false }, 0, 0).map((kv) => [kv.text, Buffer.from(kv.value).toString()]),
   }
 }
 
@@ -184,7 +184,7 @@ test('what compaction made unreadable is not saved, but deletions at its revisio
   assert.equal((await reader.entries('key')).length, 2)
   assert.equal((await readStatus(reader)).totalKeys, 1)
   const { machine: again } = await load(disk)
-  assert.deepEqual(again.store.changesAt(32).map((change) => [change.record.text, change.isTombstone]), [['k', true]])
+  assert.deepEqual(again.store.changesAt(32).map((change) => [change.text, change.isTombstone]), [['k', true]])
   assert.equal(again.store.keyCount, 1)
   assert.deepEqual(await hashKeyValues(again.store, 0, () => Promise.resolve()), await hashKeyValues(machine.store, 0, () => Promise.resolve()))
 })

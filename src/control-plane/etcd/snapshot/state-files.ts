@@ -36,10 +36,16 @@ const databaseName = 'db'
 /** The original removes what begins so, too. */
 const temporaryPrefix = 'tmp.'
 /** Marks that stay, as many as with the original. */
-const snapsKept = 5
+const usualSnapsKept = 5
+/** The log may not know of the newest one yet. */
+const leastSnapsKept = 2
 
-/** The files in one folder, as a member uses them. Saving and installing take turns, and a state that was installed is not replaced by an older one. */
-export function stateFilesIn(disk: Disk, snapFolder: string): StateStore {
+/**
+ * The files in one folder, as a member uses them. Saving and installing take turns, and a state that was installed is not replaced by an older one.
+ *
+ * @param snapsKept marks that stay; 0: all
+ */
+export function stateFilesIn(disk: Disk, snapFolder: string, snapsKept = usualSnapsKept): StateStore {
   let last: Promise<unknown> = Promise.resolve()
   let installed = 0
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -52,7 +58,7 @@ export function stateFilesIn(disk: Disk, snapFolder: string): StateStore {
       // Of this moment, whenever its turn comes.
       using image = new StateImage(machine, mark)
       const data = membershipInV2Format(machine.membership)
-      await inTurn(async () => { if (mark.index > installed) await saveImage(disk, snapFolder, image, data) })
+      await inTurn(async () => { if (mark.index > installed) await saveImage(disk, snapFolder, image, data, snapsKept) })
     },
     load: (machine, isKnown) => loadState(disk, snapFolder, machine, isKnown),
     export: exportState,
@@ -67,13 +73,13 @@ export function stateFilesIn(disk: Disk, snapFolder: string): StateStore {
 /** Writes the state as it is at the moment of the call; it may go on changing meanwhile. @throws StorageError WriteFailed, DiskFull */
 export async function saveState(disk: Disk, snapFolder: string, machine: StateMachine, mark: StateMark): Promise<void> {
   using image = new StateImage(machine, mark)
-  await saveImage(disk, snapFolder, image, membershipInV2Format(machine.membership))
+  await saveImage(disk, snapFolder, image, membershipInV2Format(machine.membership), usualSnapsKept)
 }
 
-async function saveImage(disk: Disk, snapFolder: string, image: StateImage, data: Uint8Array): Promise<void> {
+async function saveImage(disk: Disk, snapFolder: string, image: StateImage, data: Uint8Array, snapsKept: number): Promise<void> {
   await writeDatabase(disk, snapFolder, image)
   await writeSnap(disk, snapFolder, { ...image.mark, data })
-  await removeOld(disk, snapFolder, image.mark.index)
+  await removeOld(disk, snapFolder, image.mark.index, snapsKept)
 }
 
 /** The database alone. @param options.storageVersion instead of the one that follows from the cluster's version */
@@ -85,7 +91,7 @@ export async function replaceDatabase(disk: Disk, snapFolder: string, machine: S
 async function writeDatabase(disk: Disk, snapFolder: string, image: StateImage): Promise<void> {
   await disk.makeFolder(snapFolder)
   const layout = await image.measure()
-  await replaceFile(disk, snapFolder, databaseName, image.pieces(layout))
+  await replaceFile(disk, snapFolder, databaseName, image.pieces(layout, true))
 }
 
 /**
@@ -101,7 +107,7 @@ export async function loadState(disk: Disk, snapFolder: string, machine: StateMa
   const snap = known && (await readSnap(disk, snapFolder, known))
   if (snap && names.includes(receivedDatabaseName(snap.index))) await installState(disk, snapFolder, snap)
   const old = (await listOldSnapshots(disk, snapFolder))[0]
-  if (!(await disk.list(snapFolder)).includes(databaseName)) {
+  if (!(await hasDatabase(disk, snapFolder))) {
     if (old) return loadOldSnapshot(disk, snapFolder, old, machine)
     if (snap) throw new StorageError('CorruptSnapshot', `the database ${join(snapFolder, databaseName)} is missing: there is a snapshot at index ${snap.index}`)
     return undefined
@@ -178,10 +184,17 @@ export async function installState(disk: Disk, snapFolder: string, mark: Pick<St
   const wanted = await readFrom(disk, received, async (reader) => (await readMeta(reader)).mark.index)
   if (wanted < mark.index) throw new StorageError('CorruptSnapshot', `the received database ${received} (index ${wanted}) does not match its snapshot at index ${mark.index}`)
   const path = join(snapFolder, databaseName)
-  const present = (await disk.list(snapFolder)).includes(databaseName) ? await readFrom(disk, path, async (reader) => (await readMeta(reader)).mark.index).catch(() => 0) : 0
+  const present = await hasDatabase(disk, snapFolder) ? await readFrom(disk, path, async (reader) => (await readMeta(reader)).mark.index).catch(() => 0) : 0
   if (present >= mark.index) await disk.remove(received)
   else await disk.rename(received, path)
   await disk.syncFolder(snapFolder)
+}
+
+/** One without a byte is none yet: whoever locks it makes it so. */
+async function hasDatabase(disk: Disk, snapFolder: string): Promise<boolean> {
+  if (!(await disk.list(snapFolder)).includes(databaseName)) return false
+  await using file = await disk.open(join(snapFolder, databaseName), 'read')
+  return await file.size() > 0
 }
 
 async function loadOldSnapshot(disk: Disk, folder: string, info: Awaited<ReturnType<typeof listOldSnapshots>>[number], machine: StateMachine): Promise<LoadedState> {
@@ -253,10 +266,10 @@ async function writeAll(file: DiskFile, pieces: AsyncIterable<Uint8Array> | Iter
 }
 
 /** What the new state makes superfluous. A few marks stay: the log does not know the newest one yet. */
-async function removeOld(disk: Disk, folder: string, index: number): Promise<void> {
+async function removeOld(disk: Disk, folder: string, index: number, snapsKept: number): Promise<void> {
   const names = await disk.list(folder)
   const dead = [
-    ...snapNames(names).filter((snap) => snap.index < index).slice(snapsKept - 1).map(({ name }) => name),
+    ...snapNames(names).filter((snap) => snap.index < index).slice((snapsKept === 0 ? Infinity : Math.max(leastSnapsKept, snapsKept)) - 1).map(({ name }) => name),
     ...names.filter((name) => /^[0-9a-f]{16}\.snap\.db$/.test(name) && Number.parseInt(name, 16) < index), ...names.filter((name) => name.endsWith('.k8tsnap') || name.startsWith(temporaryPrefix)),
   ]
   for (const name of dead) await disk.remove(join(folder, name))

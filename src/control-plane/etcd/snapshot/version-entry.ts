@@ -1,65 +1,52 @@
 // A version of a key as an entry of the original's bucket `key`: the revision is the key, the key-value message the value. Written and read in
 // place, since a store has millions of them.
-import type { StoredKeyValue } from '../mvcc/stored-key-value.ts'
+import type { MvccStore } from '../mvcc/mvcc-store.ts'
+import { writeRevision } from '../mvcc/revision-bytes.ts'
 import type { EntryCodec } from './bolt-file.ts'
 import { BoltError } from './bolt-format.ts'
 
 const fields = { key: 0x0a, createRevision: 0x10, modRevision: 0x18, version: 0x20, value: 0x2a, lease: 0x30 } as const
+const noBytes = Buffer.alloc(0)
 const underscore = 0x5f
 const tombstoneMark = 0x74
 
-export const versionEntries: EntryCodec<StoredKeyValue> = {
-  keyLength: (version) => (version.isTombstone ? 18 : 17),
-  valueLength: ({ record: { text }, isTombstone, createRevision, modRevision, version, length, lease }) => {
-    const key = 1 + varintLength(text.length) + text.length
-    if (isTombstone) return key
-    return key + 3 + varintLength(createRevision) + varintLength(modRevision) + varintLength(version) + (length > 0 ? 1 + varintLength(length) + length : 0) + (lease === 0n ? 0 : 1 + bigVarintLength(lease))
-  },
-  write: (version, bytes, start) => {
-    let at = writeWord(bytes, start, version.modRevision)
-    bytes[at++] = underscore
-    at = writeWord(bytes, at, version.subRevision)
-    if (version.isTombstone) bytes[at++] = tombstoneMark
-    const { text } = version.record
-    bytes[at++] = fields.key
-    at = writeVarint(bytes, at, text.length)
-    at += latin1(bytes).latin1Write(text, at)
-    if (version.isTombstone) return
-    bytes[at++] = fields.createRevision
-    at = writeVarint(bytes, at, version.createRevision)
-    bytes[at++] = fields.modRevision
-    at = writeVarint(bytes, at, version.modRevision)
-    bytes[at++] = fields.version
-    at = writeVarint(bytes, at, version.version)
-    if (version.length > 0) {
-      bytes[at++] = fields.value
-      at = writeVarint(bytes, at, version.length)
-      bytes.set(version.value, at)
-      at += version.length
-    }
-    if (version.lease !== 0n) {
-      bytes[at++] = fields.lease
-      writeBigVarint(bytes, at, version.lease)
-    }
-  },
+/** Versions by their numbers, in a store that is pinned. What is stored of them is the entry's value. */
+export function versionEntries(store: MvccStore): EntryCodec<number> {
+  return {
+    keyLength: (id) => (store.isTombstone(id) ? 18 : 17),
+    valueLength: (id) => store.lengthOf(id),
+    writeKey: (id, bytes, at) => writeRevision(bytes, at, store.revisionOf(id), store.subRevisionOf(id), store.isTombstone(id)),
+    writeValue: (id, bytes, at) => {
+      const start = store.offsetOf(id)
+      const from = store.slabOf(id)
+      if (from.copy) from.copy(bytes, at, start, start + store.lengthOf(id))
+      else bytes.set(from.subarray(start, start + store.lengthOf(id)), at)
+    },
+  }
 }
 
 /** What Node's buffers have beside what their types tell; the general methods look the encoding up every time. */
-interface Latin1Buffer { latin1Write(text: string, at: number): number; latin1Slice(start: number, end: number): string }
+interface Latin1Buffer { latin1Slice(start: number, end: number): string }
 function latin1(bytes: Buffer): Latin1Buffer { return bytes as unknown as Latin1Buffer } // cast: as above
 
-/** What an entry says; one object is used for all. The value is `bytes[valueAt, valueEnd)`. */
+/** What an entry says; one object is used for all. The key is `bytes[keyAt, keyEnd)`, the value `bytes[valueAt, valueEnd)`. */
 export class VersionReader {
   modRevision = 0
   subRevision = 0
   isTombstone = false
-  key = ''
+  /** Written as this project and the original write it: each field once, in the order of their numbers, a tombstone's key alone. */
+  isCanonical = false
+  keyAt = 0
+  keyEnd = 0
   createRevision = 0
   version = 0
   lease = 0n
   valueAt = 0
   valueEnd = 0
+  #bytes: Buffer = noBytes
   #at = 0
+
+  get key(): string { return latin1(this.#bytes).latin1Slice(this.keyAt, this.keyEnd) }
 
   /** @throws BoltError */
   read(bytes: Buffer, keyAt: number, start: number, end: number): void {
@@ -68,19 +55,23 @@ export class VersionReader {
     if ((length !== 17 && !this.isTombstone) || bytes[keyAt + 8] !== underscore) throw new BoltError(`cannot parse revision key ${bytes.toString('hex', keyAt, start)}`)
     this.modRevision = readWord(bytes, keyAt)
     this.subRevision = readWord(bytes, keyAt + 9)
-    this.key = ''
+    this.#bytes = bytes
+    this.isCanonical = bytes[start] === fields.key
+    this.keyAt = this.keyEnd = 0
     this.createRevision = this.version = this.valueAt = this.valueEnd = 0
     this.lease = 0n
     this.#at = start
+    let last = 0
     while (this.#at < end) {
-      const tag = bytes[this.#at++]
+      const tag = bytes[this.#at++]! // cast: below end
+      if (tag <= last || (this.isTombstone && tag !== fields.key)) this.isCanonical = false
+      last = tag
       switch (tag) {
-        case fields.key: {
-          const to = this.#take(bytes, end)
-          this.key = latin1(bytes).latin1Slice(this.#at, to)
-          this.#at = to
+        case fields.key:
+          this.keyEnd = this.#take(bytes, end)
+          this.keyAt = this.#at
+          this.#at = this.keyEnd
           break
-        }
         case fields.value:
           this.valueEnd = this.#take(bytes, end)
           this.valueAt = this.#at
@@ -128,40 +119,3 @@ export class VersionReader {
 
 /** Eight bytes, the highest first. */
 export function readWord(bytes: Buffer, at: number): number { return bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4) }
-
-function writeWord(bytes: Buffer, at: number, value: number): number {
-  bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at)
-  return bytes.writeUInt32BE(value % 2 ** 32, at + 4)
-}
-
-function varintLength(value: number): number {
-  let length = 1
-  for (let v = value; v > 0x7f; v = Math.floor(v / 128)) length++
-  return length
-}
-
-function bigVarintLength(value: bigint): number {
-  const v = BigInt.asUintN(64, value)
-  return v === 0n ? 1 : Math.ceil(v.toString(2).length / 7)
-}
-
-function writeVarint(bytes: Buffer, start: number, value: number): number {
-  let at = start
-  let v = value
-  while (v > 0x7f) {
-    bytes[at++] = (v % 128) | 0x80
-    v = Math.floor(v / 128)
-  }
-  bytes[at++] = v
-  return at
-}
-
-function writeBigVarint(bytes: Buffer, start: number, value: bigint): void {
-  let at = start
-  let v = BigInt.asUintN(64, value)
-  while (v > 0x7fn) {
-    bytes[at++] = Number(v & 0x7fn) | 0x80
-    v >>= 7n
-  }
-  bytes[at] = Number(v)
-}

@@ -4,9 +4,8 @@ import { encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
 import type { AuthImage } from '../auth/auth-store.ts'
 import type { StateMark } from '../consensus/state-store.ts'
+import { StorageError } from '../disk/disk.ts'
 import type { MembershipImage } from '../membership/membership-store.ts'
-import { sortByRevision } from '../mvcc/sort-in-pieces.ts'
-import type { StoredKeyValue } from '../mvcc/stored-key-value.ts'
 import type { ConfState } from '../raft/messages.ts'
 import type { AlarmMember, StateMachine } from '../state-machine.ts'
 import type { V2NodeImage } from '../v2/v2-store.ts'
@@ -15,8 +14,6 @@ import { yieldToLoop } from '../yield-to-loop.ts'
 import { BoltFile, type BoltLayout, type PlainEntry } from './bolt-file.ts'
 import { versionEntries } from './version-entry.ts'
 
-const keysPerTurn = 500
-const versionsPerTurn = 500
 const noBytes = new Uint8Array(0)
 
 /** Of keys of the second API, which the original does not keep in its database; it passes over buckets that it does not know. */
@@ -35,6 +32,7 @@ export class StateImage implements Disposable {
   readonly mark: StateMark
   readonly #machine: StateMachine
   readonly #pin: Disposable
+  #isLost = false
   readonly #revision: number
   readonly #compacted: number
   readonly #alarms: readonly AlarmMember[]
@@ -43,7 +41,6 @@ export class StateImage implements Disposable {
   readonly #membership: MembershipImage
   readonly #storageVersion: string | undefined
   readonly #v2: { readonly index: number; readonly nodes: readonly V2NodeImage[] }
-  #versions: readonly StoredKeyValue[] | undefined
 
   constructor(machine: StateMachine, mark: StateMark, options: DatabaseOptions = {}) {
     const { store } = machine
@@ -57,13 +54,10 @@ export class StateImage implements Disposable {
     this.#membership = machine.membership.image()
     this.#storageVersion = 'storageVersion' in options ? options.storageVersion : versionFollowing(machine.membership.clusterVersion)
     this.#v2 = { index: machine.v2.index, nodes: machine.v2.image() }
-    this.#pin = store.pin()
+    this.#pin = store.pin(() => { this.#isLost = true })
   }
 
-  [Symbol.dispose](): void {
-    this.#pin[Symbol.dispose]()
-    this.#versions = undefined
-  }
+  [Symbol.dispose](): void { this.#pin[Symbol.dispose]() }
 
   async measure(): Promise<BoltLayout> {
     const file = new BoltFile(this.mark.index + 1)
@@ -71,41 +65,22 @@ export class StateImage implements Disposable {
     return file.finish()
   }
 
-  /** The file's bytes in order. @param layout from `measure` */
-  async *pieces(layout: BoltLayout): AsyncGenerator<Buffer, void> {
+  /** The file's bytes in order. @param layout from `measure` @param areRead each piece is not read any more when the next one is asked for */
+  async *pieces(layout: BoltLayout, areRead = false): AsyncGenerator<Buffer, void> {
     const file = new BoltFile(this.mark.index + 1, layout)
     for await (const _ of this.#addBuckets(file)) {
       void _
-      yield* file.take()
+      for (const piece of file.take()) {
+        yield piece
+        if (areRead) file.giveBack(piece)
+      }
     }
     file.finish()
     yield* file.take()
   }
 
-  async #orderedVersions(): Promise<readonly StoredKeyValue[]> {
-    const { store } = this.#machine
-    const kept: StoredKeyValue[] = []
-    for (let after: string | undefined, more = true; more;) {
-      const { versions, next } = store.walk(after, this.#revision, keysPerTurn)
-      versions.forEach((version, i) => { if (!this.#isCompactedAway(version, versions[i + 1])) kept.push(version) })
-      after = next
-      more = next !== undefined
-      await yieldToLoop()
-    }
-    // Watches may still begin at the compacted revision, and want to hear what was deleted there.
-    kept.push(...store.changesAt(this.#compacted).filter((change) => change.isTombstone))
-    return sortByRevision(kept, yieldToLoop)
-  }
-
-  /** Nobody can read it any more; it has just not been freed yet. */
-  #isCompactedAway(version: StoredKeyValue, next: StoredKeyValue | undefined): boolean {
-    if (version.modRevision > this.#compacted) return false
-    return version.isTombstone || (next !== undefined && next.record === version.record && next.modRevision <= this.#compacted)
-  }
-
   /** Adds everything in the order that the file has; yields between pieces. */
   async *#addBuckets(file: BoltFile): AsyncGenerator<undefined, void> {
-    const versions = (this.#versions ??= await this.#orderedVersions())
     const message = (type: string, value: object): Uint8Array => encodeProto3(etcdTable, type, value)
     file.smallBucket('alarm', this.#alarms.map(({ memberId, alarm }) => ({ key: message('AlarmMember', { memberID: memberId, alarm }), value: noBytes })).sort(byKey))
     const { enabled, revision, roles, users } = this.#auth
@@ -115,12 +90,14 @@ export class StateImage implements Disposable {
     file.smallBucket('cluster', this.#membership.cluster.map(textEntry))
     const { index, nodes } = this.#v2
     if (index > 0) file.smallBucket(v2Bucket, [...nodes.map((node, i) => ({ key: word(i), value: Buffer.from(JSON.stringify(node)) })), entry(v2IndexKey, word(index))])
-    const keys = file.bucket('key', versionEntries)
-    for (let at = 0; at < versions.length; at++) {
-      keys.add(versions[at]!) // cast: bounded by the loop
-      if (at % versionsPerTurn !== versionsPerTurn - 1) continue
+    const { store } = this.#machine
+    const keys = file.bucket('key', versionEntries(store))
+    for (const versions of store.versionsInOrder(this.#revision, this.#compacted)) {
+      for (const version of versions) keys.add(version)
       await yieldToLoop()
+      this.#checkHeld()
       yield undefined
+      this.#checkHeld()
     }
     keys.finish()
     file.smallBucket('lease', this.#leases.map((lease) => ({ key: word(lease.id), value: encodeLease(lease) })))
@@ -128,6 +105,9 @@ export class StateImage implements Disposable {
     file.smallBucket('members_removed', this.#membership.members_removed.map(textEntry))
     file.smallBucket('meta', this.#metaEntries())
   }
+
+  /** Whoever takes the pieces may be slow, and a leader's state doesn't wait for them. */
+  #checkHeld(): void { if (this.#isLost) throw new StorageError('WriteFailed', 'the state was replaced by one that the leader sent') }
 
   #metaEntries(): readonly PlainEntry[] {
     const { index, term, confState } = this.mark

@@ -9,6 +9,7 @@ export interface MessageEncoder<T> {
 
 /** What Node's byte arrays have beside the standard. */
 interface WithLatin1 { latin1Write?(text: string, offset: number, length: number): number }
+interface WithCopy { copy?(target: Uint8Array, targetStart: number, start: number, end: number): number }
 
 export class ExactWriter {
   bytes: Uint8Array
@@ -76,6 +77,13 @@ export class ExactWriter {
     if (length > 24) this.bytes.set(value, this.at)
     else for (let i = 0; i < length; i++) this.bytes[this.at + i] = value[i]! // cast: bounded by the loop
     this.at += length
+  }
+
+  /** The bytes [start, end) of `value`. */
+  part(value: Uint8Array & WithCopy, start: number, end: number): void {
+    if (value.copy) value.copy(this.bytes, this.at, start, end)
+    else this.bytes.set(value.subarray(start, end), this.at)
+    this.at += end - start
   }
 }
 

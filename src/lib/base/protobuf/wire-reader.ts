@@ -63,6 +63,16 @@ export class WireReader {
     return Number(BigInt.asIntN(64, this.bigVarint()))
   }
 
+  /** The same, exact: a bigint where a number would lose digits. */
+  exactSignedVarint(): number | bigint {
+    const start = this.#position
+    const value = this.varint()
+    if (value < 2 ** 53) return value
+    this.#position = start
+    const exact = BigInt.asIntN(64, this.bigVarint())
+    return Number.isSafeInteger(Number(exact)) ? Number(exact) : exact
+  }
+
   /** A bool: anything but zero is true. */
   flag(): boolean {
     let bits = 0

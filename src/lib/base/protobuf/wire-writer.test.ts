@@ -41,6 +41,23 @@ test('varints: both writers and the sizes agree', () => {
   }
 })
 
+test('what is taken stays as it is, whatever is written behind it', () => {
+  const writer = new WireWriter(64)
+  const taken: Uint8Array[] = []
+  const sizes = [0, 5, 60, 200, 1, 33, 127, 128, 3000, 7, 64]
+  for (const [i, size] of sizes.entries()) {
+    writer.bytes(new Uint8Array(40).fill(0xff))
+    // Given up half-way: nothing of it stays.
+    writer.reset()
+    writer.nested((n) => n.nested((m) => m.raw(new Uint8Array(size).fill(i))))
+    const { length } = writer
+    taken.push(writer.take())
+    assert.equal(taken[i]?.length, length)
+    assert.equal(writer.length, 0)
+  }
+  for (const [i, bytes] of taken.entries()) assert.deepEqual(new WireReader(bytes).nested().bytes(), new Uint8Array(sizes[i] ?? 0).fill(i))
+})
+
 test('a nested message entered is bounded by its length', () => {
   const reader = new WireReader(Uint8Array.of(2, 1, 2, 9))
   const end = reader.enter()
