@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { startApiServer } from '../control-plane/kube-apiserver/api-server.ts'
 import type { AuthorizationMode } from '../control-plane/kube-apiserver/api-server.ts'
 import { parseTokenFile } from '../control-plane/kube-apiserver/authentication/authenticator.ts'
+import type { EncryptionAtRest } from '../control-plane/kube-apiserver/storage/encryption/encryption-at-rest.ts'
+import { EncryptionConfigError } from '../control-plane/kube-apiserver/storage/encryption/encryption-configuration.ts'
 import { unbuiltPlugins } from '../control-plane/kube-apiserver/admission/plugins.ts'
 import { realClock } from '../lib/async/real-clock.ts'
 import { realRandom } from '../lib/async/real-random.ts'
@@ -12,7 +14,8 @@ import { parseCidr } from '../lib/apimachinery/ip-address.ts'
 import type { FlagSpecs } from '../lib/component-base/flags.ts'
 import { createAuthority, issueCertificate } from '../lib/net/pki/certificates.ts'
 import { connectEtcd, EtcdFlagError, waitForEtcd, type EtcdConnections } from './kube-apiserver/connect-etcd.ts'
-import { checkEtcdFlags, etcdFlags, normalisePrefix } from './kube-apiserver/etcd-flags.ts'
+import { openEncryption } from './kube-apiserver/open-encryption.ts'
+import { checkEtcdFlags, etcdFlags, normalisePrefix, storageMediaTypeOf, uncachedResources } from './kube-apiserver/etcd-flags.ts'
 import { runComponent, untilAborted } from './run-component.ts'
 
 const flags = {
@@ -57,12 +60,12 @@ const withoutEffect = {
   'requestheader-extra-headers-prefix': { type: 'strings', usage: 'no effect' },
   'requestheader-group-headers': { type: 'strings', usage: 'no effect' }, 'requestheader-username-headers': { type: 'strings', usage: 'no effect' }, 'requestheader-uid-headers': { type: 'strings', usage: 'no effect' },
   'proxy-client-cert-file': { type: 'string', usage: 'no effect' }, 'proxy-client-key-file': { type: 'string', usage: 'no effect' }, 'enable-aggregator-routing': { type: 'bool', usage: 'no effect' },
-  'encryption-provider-config': { type: 'string', usage: 'no effect' }, 'feature-gates': { type: 'string', usage: 'no effect' }, 'runtime-config': { type: 'string', usage: 'no effect' },
+  'feature-gates': { type: 'string', usage: 'no effect' }, 'runtime-config': { type: 'string', usage: 'no effect' },
   profiling: { type: 'bool', default: true, usage: 'no effect' }, 'apiserver-count': { type: 'int', usage: 'no effect' }, 'master-service-namespace': { type: 'string', usage: 'no effect: default' },
   'external-hostname': { type: 'string', usage: 'no effect' }, 'service-account-lookup': { type: 'bool', default: true, usage: 'no effect: always' }, 'service-account-jwks-uri': { type: 'string', usage: 'no effect' },
   'service-account-max-token-expiration': { type: 'duration', usage: 'no effect' }, 'service-account-extend-token-expiration': { type: 'bool', default: true, usage: 'no effect: always' }, 'tls-min-version': { type: 'string', usage: 'no effect: 1.2' },
-  'tls-cipher-suites': { type: 'strings', usage: 'no effect' }, 'watch-cache': { type: 'bool', default: true, usage: 'no effect: always' }, 'default-watch-cache-size': { type: 'int', usage: 'no effect' }, 'watch-cache-sizes': { type: 'strings', usage: 'no effect: every resource is cached' },
-  'delete-collection-workers': { type: 'int', default: 1, usage: 'no effect' }, 'enable-garbage-collector': { type: 'bool', default: true, usage: 'no effect: always' }, 'encryption-provider-config-automatic-reload': { type: 'bool', usage: 'no effect' }, 'goaway-chance': { type: 'string', usage: 'no effect' },
+  'tls-cipher-suites': { type: 'strings', usage: 'no effect' },
+  'goaway-chance': { type: 'string', usage: 'no effect' },
   'shutdown-delay-duration': { type: 'duration', usage: 'no effect' }, 'kubelet-timeout': { type: 'duration', usage: 'no effect' }, 'kubelet-port': { type: 'int', usage: 'no effect' }, 'cors-allowed-origins': { type: 'strings', usage: 'no effect' },
   'enable-priority-and-fairness': { type: 'bool', default: true, usage: 'no effect' }, 'oidc-issuer-url': { type: 'string', usage: 'no effect' }, 'oidc-client-id': { type: 'string', usage: 'no effect' }, logtostderr: { type: 'bool', usage: 'no effect' },
 } as const satisfies FlagSpecs
@@ -76,9 +79,8 @@ export function run(args: readonly string[]): Promise<number> {
       const fail = (message: string): number => { process.stderr.write(`Error: ${message}\n`); return 1 }
       const wrongFlags = checkEtcdFlags(given)
       if (wrongFlags.length > 0) return fail(wrongFlags.join('\nError: '))
-      const { 'endpoint-reconciler-type': reconciler, 'storage-media-type': mediaType } = given
+      const { 'endpoint-reconciler-type': reconciler } = given
       if (reconciler !== 'lease' && reconciler !== 'none') return fail(`--endpoint-reconciler-type: ${reconciler} is not known here (lease, none)`)
-      if (mediaType !== 'application/json') logger.warn('Objects are written to etcd as JSON, which every API server reads; --storage-media-type has no effect', { asked: mediaType })
       if (!parseCidr(given['service-cluster-ip-range'])) return fail(`--service-cluster-ip-range: ${given['service-cluster-ip-range']} is no network`)
       const ports = /^(\d+)-(\d+)$/.exec(given['service-node-port-range'])
       if (!ports) return fail(`--service-node-port-range: ${given['service-node-port-range']} is no range of ports`)
@@ -94,6 +96,10 @@ export function run(args: readonly string[]): Promise<number> {
       using held = connections
       const { etcd, overrides } = held
       try { await waitForEtcd(held, given, realClock, logger, signal) } catch (error) { if (error instanceof EtcdFlagError) return fail(error.message); throw error }
+      let encryption: EncryptionAtRest | undefined
+      try { encryption = await openEncryption(given, logger, signal) } catch (error) { if (error instanceof EncryptionConfigError) return fail(error.message); throw error }
+      const storageMediaType = storageMediaTypeOf(given['storage-media-type'])
+      const uncached = uncachedResources(given)
       const advertise = given['advertise-address'] || firstAddress() || '127.0.0.1'
       const signingKey = file(given['service-account-signing-key-file'])
       const clientCa = file(given['client-ca-file'])
@@ -120,6 +126,7 @@ export function run(args: readonly string[]): Promise<number> {
         minRequestTimeoutSeconds: given['min-request-timeout'], eventTtlSeconds: Math.max(1, Math.round(given['event-ttl'] / 1000)), compactionIntervalMs: given['etcd-compaction-interval'],
         etcdPrefix: normalisePrefix(given['etcd-prefix']), etcdOverrides: overrides, etcdHealthcheckTimeoutMs: given['etcd-healthcheck-timeout'], etcdReadycheckTimeoutMs: given['etcd-readycheck-timeout'],
         dbMetricPollIntervalMs: given['etcd-db-metric-poll-interval'], countMetric: given['etcd-count-metric-poll-period'] > 0, leaseReuseSeconds: given['lease-reuse-duration-seconds'], endpointReconciler: reconciler,
+        ...(storageMediaType && { storageMediaType }), ...(encryption && { encryption }), ...(uncached && { uncached }), garbageCollection: given['enable-garbage-collector'], deleteCollectionWorkers: given['delete-collection-workers'],
       }, signal)
       const listening = await apiServer.listen({ address: given['bind-address'], port: given['secure-port'] })
       logger.info('Serving securely', { address: listening.address, port: listening.port })

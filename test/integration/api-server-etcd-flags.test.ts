@@ -87,6 +87,10 @@ describe('kube-apiserver’s flags for etcd', () => {
       ['no servers', () => [], /Error: --etcd-servers must be specified\n/],
       ['another backend', () => ['--etcd-servers', plain, '--storage-backend', 'etcd2'], /--storage-backend invalid, allowed values: etcd3\. If not specified, it will default to 'etcd3'/],
       ['another media type', () => ['--etcd-servers', plain, '--storage-media-type', 'text/plain'], /--storage-media-type "text\/plain" invalid, allowed values: application\/json/],
+      ['a reload of nothing', () => ['--etcd-servers', plain, '--encryption-provider-config-automatic-reload'], /--encryption-provider-config-automatic-reload must be set with --encryption-provider-config/],
+      ['no encryption configuration', () => ['--etcd-servers', plain, '--encryption-provider-config', '/none/encryption.yaml'], /--encryption-provider-config: \/none\/encryption\.yaml: error reading encryption provider configuration file .*ENOENT/],
+      ['a wrong encryption configuration', () => ['--etcd-servers', plain, '--encryption-provider-config', files.ca], /--encryption-provider-config: .*ca\.crt: error decoding encryption provider configuration/],
+      ['a cache size that is none', () => ['--etcd-servers', plain, '--watch-cache-sizes', 'pods=0'], /--watch-cache-sizes: invalid value of watch cache size: pods=0/],
       ['an override that is none', () => ['--etcd-servers', plain, '--etcd-servers-overrides', 'events=http://x'], /--etcd-servers-overrides invalid, must be of format: group\/resource#servers/],
       ['Services without their addresses', () => ['--etcd-servers', plain, '--etcd-servers-overrides', `/services#${secure}`], /networking\.k8s\.io\/ipaddresses are written together/],
       ['a file that is not there', () => ['--etcd-servers', secure, '--etcd-cafile', '/none/ca.crt'], /--etcd-cafile: \/none\/ca\.crt can't be read \(ENOENT\): give the path/],
@@ -126,10 +130,13 @@ describe('kube-apiserver’s flags for etcd', () => {
 
     test('a prefix, an etcd of its own for events, time limits, metrics; an endpoint that is dead comes first', { timeout: 60_000 }, async () => {
       const port = await freePort()
+      const encryption = join(folder, 'encryption.yaml')
+      writeFileSync(encryption, `kind: EncryptionConfiguration\napiVersion: apiserver.config.k8s.io/v1\nresources:\n- {resources: [secrets], providers: [{aescbc: {keys: [{name: one, secret: ${Buffer.alloc(32, 1).toString('base64')}}]}}]}\n`)
       await using program = start([
         '--secure-port', String(port), '--etcd-servers', `https://127.0.0.1:1,${secure}`, '--etcd-cafile', files.ca, '--etcd-certfile', files.cert, '--etcd-keyfile', files.key,
         '--etcd-prefix', 'cluster-one/', '--etcd-servers-overrides', `/events#${plain}`, '--storage-backend', 'etcd3', '--storage-media-type', 'application/vnd.kubernetes.protobuf', '--etcd-healthcheck-timeout', '1s', '--etcd-readycheck-timeout', '1s',
         '--etcd-db-metric-poll-interval', '1s', '--etcd-count-metric-poll-period', '0', '--lease-reuse-duration-seconds', '5', '--event-ttl', '1h', '--watch-cache', '--default-watch-cache-size', '100', '--watch-cache-sizes', 'pods#1000',
+        '--encryption-provider-config', encryption, '--encryption-provider-config-automatic-reload', '--delete-collection-workers', '3', '--enable-garbage-collector=false',
       ])
       for (let i = 0; ; i++) {
         const ready = await get(port, '/readyz').catch(() => undefined)
@@ -137,7 +144,7 @@ describe('kube-apiserver’s flags for etcd', () => {
         if (i === 200) assert.fail(program.output())
         await delay(100)
       }
-      for (const check of ['/healthz/etcd', '/livez/etcd', '/readyz/etcd-readiness', '/healthz/etcd-override-0', '/readyz/etcd-override-readiness-0']) assert.deepEqual(await get(port, check), { status: 200, text: 'ok' }, check)
+      for (const check of ['/healthz/etcd', '/livez/etcd', '/readyz/etcd-readiness', '/healthz/etcd-override-0', '/readyz/etcd-override-readiness-0', '/livez/kms-providers']) assert.deepEqual(await get(port, check), { status: 200, text: 'ok' }, check)
       assert.equal((await get(port, '/api/v1/namespaces/default/configmaps', 'POST', { metadata: { name: 'a' } })).status, 201)
       assert.equal((await get(port, '/api/v1/namespaces/default/events', 'POST', { metadata: { name: 'e' }, involvedObject: { namespace: 'default' }, reason: 'r', message: 'm', type: 'Normal' })).status, 201)
       assert.match((await get(port, '/apis/events.k8s.io/v1/namespaces/default/events')).text, /"name":"e"/)
@@ -150,7 +157,13 @@ describe('kube-apiserver’s flags for etcd', () => {
       const metrics = (await get(port, '/metrics')).text
       assert.match(metrics, /apiserver_storage_size_bytes\{storage_cluster_id="etcd-0"\} \d+\napiserver_storage_size_bytes\{storage_cluster_id="etcd-1"\} \d+\n/)
       assert.doesNotMatch(metrics, /apiserver_storage_objects/)
-      assert.match(program.output(), /--storage-media-type has no effect/)
+      assert.equal(Buffer.from(kvs[0]?.value ?? []).toString('latin1', 0, 4), 'k8s\0')
+      assert.equal((await get(port, '/api/v1/namespaces/default/secrets', 'POST', { metadata: { name: 's', finalizers: ['example.com/a'] }, stringData: { a: 'canary' } })).status, 201)
+      const secret = Buffer.from((await etcd.client.range({ key: Buffer.from('/cluster-one/secrets/default/s') }, signal)).kvs[0]?.value ?? []).toString('latin1')
+      assert.ok(secret.startsWith('k8s:enc:aescbc:v1:one:') && !secret.includes('canary') && !secret.includes('example.com'))
+      assert.match((await get(port, '/api/v1/namespaces/default/secrets/s')).text, /"a":"Y2FuYXJ5"/)
+      // Nobody collects: what waits for a collector is not left to it.
+      assert.doesNotMatch((await get(port, '/api/v1/namespaces/default/secrets/s?propagationPolicy=Foreground', 'DELETE')).text, /foregroundDeletion/)
     })
 
     test('an etcd that is not there yet is waited for', { timeout: 60_000 }, async () => {

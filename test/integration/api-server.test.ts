@@ -38,8 +38,31 @@ test('what somebody writes into etcd by hand, in any order of keys, is served to
   const value = Buffer.from('{"metadata":{"uid":"u1","namespace":"default","name":"hand"},"data":{"a":"b"},"apiVersion":"v1","kind":"ConfigMap"}')
   const { revision } = await world.etcd.txn({ compare: [], success: [{ type: 'put', key: Buffer.from('/registry/configmaps/default/hand'), value }], failure: [] }, forever)
   assert.deepEqual(await world.ask(200, 'GET', `${mapsPath}/hand`), { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: 'hand', namespace: 'default', uid: 'u1', resourceVersion: String(revision) }, data: { a: 'b' } })
+})
+
+test('what can’t be read is never left out of a list in silence, and can be removed by those who may', async () => {
+  await using world = await startWorld()
+  const watch = await world.watch(`${mapsPath}?watch=true`)
+  await world.ask(201, 'POST', mapsPath, configMap('junk'))
+  assert.equal((await watch()).type, 'ADDED')
   await world.etcd.txn({ compare: [], success: [{ type: 'put', key: Buffer.from('/registry/configmaps/default/junk'), value: Buffer.from('{oops') }], failure: [] }, forever)
-  assert.equal((await world.ask(200, 'GET', mapsPath)).items.length, 1)
+  assert.equal((await watch()).type, 'DELETED')
+  const list = await world.ask(500, 'GET', mapsPath)
+  assert.equal(list.reason, 'StoreReadError')
+  assert.match(list.message, /^failed to read one or more configmaps from the storage: StorageError: corrupt object, Code: 7, Key: \/registry\/configmaps\/default\/junk, ResourceVersion: 0, AdditionalErrorMsg: object not decodable revision=\d+: invalid character 'o'/)
+  assert.deepEqual(list.details.causes.map((cause: Loose) => [cause.reason, cause.field]), [['UnexpectedServerResponse', '/registry/configmaps/default/junk']])
+  assert.match((await world.ask(500, 'GET', `${mapsPath}/junk`)).message, /^Internal error occurred: StorageError: corrupt object/)
+  await world.ask(200, 'GET', '/api/v1/namespaces/kube-system/configmaps')
+  await world.ask(500, 'DELETE', `${mapsPath}/junk`)
+  const unsafe = { kind: 'DeleteOptions', apiVersion: 'v1', ignoreStoreReadErrorWithClusterBreakingPotential: true }
+  await world.ask(422, 'DELETE', `${mapsPath}/junk`, { ...unsafe, gracePeriodSeconds: 0 })
+  await world.ask(422, 'DELETE', mapsPath, unsafe)
+  await world.ask(200, 'DELETE', `${mapsPath}/junk`, { ...unsafe, dryRun: ['All'] })
+  assert.equal((await world.ask(200, 'DELETE', `${mapsPath}/junk`, unsafe)).status, 'Success')
+  assert.equal((await world.ask(200, 'GET', mapsPath)).items.length, 0)
+  await world.ask(404, 'DELETE', `${mapsPath}/junk`, unsafe)
+  await world.ask(201, 'POST', mapsPath, configMap('good'))
+  assert.match((await world.ask(409, 'DELETE', `${mapsPath}/good`, unsafe)).message, /it can be read/)
 })
 
 test('an update that changes nothing writes nothing', async () => {

@@ -2,68 +2,12 @@
 // what the other wrote. Opt-in: it is built by test/interop/build-kube-apiserver.sh, which takes minutes; without it everything here is skipped.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { createPublicKey } from 'node:crypto'
-import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { generateKeyPair } from '../../src/lib/net/pki/certificates.ts'
 import { openServer, until } from './apiserver-under-test.ts'
-import { backendKinds, freePorts, startBackend, type Backend } from './etcd-backends.ts'
-import { run, type Run } from './etcd-pair.ts'
+import { backendKinds, startBackend } from './etcd-backends.ts'
+import { missingApiServer, startOriginalApiServer } from './original-apiserver.ts'
 
-const program = resolve(import.meta.dirname, '.bin/kube-apiserver')
-const kubectlProgram = resolve(import.meta.dirname, '.bin/kubectl')
-const missing = existsSync(program) ? (existsSync(kubectlProgram) ? undefined : 'no original kubectl: run test/interop/build-originals.sh') : 'the original kube-apiserver is not built: run test/interop/build-kube-apiserver.sh (some minutes)'
 const signal = new AbortController().signal
-
-interface OriginalServer extends AsyncDisposable {
-  readonly url: string
-  kubectl(args: readonly string[], input?: string): Promise<Run>
-  /** Fails unless kubectl succeeds. */
-  ok(args: readonly string[], input?: string): Promise<string>
-}
-
-async function startOriginalServer(backend: Backend, flags: readonly string[] = []): Promise<OriginalServer> {
-  const { folder, pki } = backend
-  assert.ok(pki)
-  const pair = generateKeyPair()
-  const file = (name: string, text: string): string => { writeFileSync(join(folder, name), text); return join(folder, name) }
-  const key = file('sa.key', pair.keyPem)
-  const publicKey = file('sa.pub', String(createPublicKey(pair.key).export({ type: 'spki', format: 'pem' })))
-  const tokens = file('tokens.csv', 'secret-of-admin,admin,1,"system:masters"\n')
-  const [port = 0] = await freePorts(1)
-  const logFile = join(folder, `kube-apiserver-${port}.log`)
-  const log = openSync(logFile, 'a')
-  const child: ChildProcess = spawn(program, [
-    `--etcd-servers=${backend.endpoints.join(',')}`, `--etcd-cafile=${pki.ca}`, `--etcd-certfile=${pki.client.cert}`, `--etcd-keyfile=${pki.client.key}`, '--bind-address=127.0.0.1', `--secure-port=${port}`, '--advertise-address=192.0.2.10',
-    `--cert-dir=${join(folder, 'certs')}`, '--service-account-issuer=https://kubernetes.default.svc', `--service-account-key-file=${publicKey}`, `--service-account-signing-key-file=${key}`, `--token-auth-file=${tokens}`,
-    '--authorization-mode=RBAC', '--service-cluster-ip-range=10.96.0.0/24', '--disable-admission-plugins=ServiceAccount', ...flags,
-  ], { stdio: ['ignore', log, log] })
-  const exited = new Promise<void>((done) => { child.once('exit', () => { done() }) })
-  const url = `https://127.0.0.1:${port}`
-  const kubeconfig = file('kubeconfig', '')
-  const kubectl = (args: readonly string[], input = ''): Promise<Run> => run(kubectlProgram, [`--kubeconfig=${kubeconfig}`, `--server=${url}`, '--insecure-skip-tls-verify', '--token=secret-of-admin', `--cache-dir=${join(folder, 'cache')}`, ...args], input)
-  const server: OriginalServer = {
-    url, kubectl,
-    async ok(args, input) {
-      const answer = await kubectl(args, input)
-      assert.equal(answer.code, 0, `kubectl ${args.join(' ')}: ${answer.err}`)
-      return answer.out
-    },
-    async [Symbol.asyncDispose]() { child.kill('SIGKILL'); await exited },
-  }
-  try {
-    await until('the original kube-apiserver is ready', async () => {
-      if (child.exitCode !== null) throw new Error(`it ended:\n${readFileSync(logFile, 'utf8').split('\n').slice(-20).join('\n')}`)
-      return (await kubectl(['get', '--raw', '/readyz'])).out === 'ok'
-    }, 60_000)
-  } catch (error) {
-    await server[Symbol.asyncDispose]()
-    throw error
-  }
-  return server
-}
 
 const deployment = (name: string): string => JSON.stringify({
   apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, labels: { app: name } },
@@ -71,12 +15,12 @@ const deployment = (name: string): string => JSON.stringify({
 })
 
 for (const kind of backendKinds.filter((one) => one.tls && !(one.program === 'original' && one.members === 3))) {
-  const skip = missing ?? kind.missing
+  const skip = missingApiServer ?? kind.missing
   describe(`the original kube-apiserver on ${kind.name}`, { ...(skip !== undefined && { skip }), timeout: 300_000 }, () => {
     test('starts, takes what kubectl gives, lists it, tells of changes, compacts', { timeout: 180_000 }, async () => {
       await using backend = await startBackend(kind)
       const etcd = backend.client()
-      await using server = await startOriginalServer(backend, ['--etcd-compaction-interval=4s', '--etcd-count-metric-poll-period=1s', '--etcd-db-metric-poll-interval=1s'])
+      await using server = await startOriginalApiServer(backend, ['--etcd-compaction-interval=4s', '--etcd-count-metric-poll-period=1s', '--etcd-db-metric-poll-interval=1s'])
       for (const name of ['one', 'two', 'three']) assert.equal(await server.ok(['apply', '--server-side', '-f', '-'], deployment(name)), `deployment.apps/${name} serverside-applied\n`)
       assert.equal(await server.ok(['get', 'deployments', '-o', 'name']), 'deployment.apps/one\ndeployment.apps/three\ndeployment.apps/two\n')
       assert.equal(await server.ok(['get', 'deployments', '-o', 'name', '--chunk-size=1']), 'deployment.apps/one\ndeployment.apps/three\ndeployment.apps/two\n')
@@ -99,7 +43,7 @@ for (const kind of backendKinds.filter((one) => one.tls && !(one.program === 'or
 
     test('our API server on the same etcd reads what it wrote, and it reads what ours writes', { timeout: 180_000 }, async () => {
       await using backend = await startBackend(kind)
-      await using theirs = await startOriginalServer(backend)
+      await using theirs = await startOriginalApiServer(backend)
       await theirs.ok(['create', 'namespace', 'shared'])
       await theirs.ok(['create', 'configmap', 'theirs', '-n', 'shared', '--from-literal=value=1'])
       await theirs.ok(['create', '-n', 'shared', '-f', '-'], deployment('web'))
@@ -119,7 +63,7 @@ for (const kind of backendKinds.filter((one) => one.tls && !(one.program === 'or
     if (kind.members === 3) {
       test('its etcd’s leader is killed: kubectl goes on', { timeout: 180_000 }, async () => {
         await using backend = await startBackend(kind)
-        await using server = await startOriginalServer(backend)
+        await using server = await startOriginalApiServer(backend)
         await server.ok(['create', 'configmap', 'before'])
         await (await backend.leader()).signal('SIGKILL')
         await until('a write', async () => (await server.kubectl(['create', 'configmap', 'after', '--request-timeout=5s'])).code === 0 || (await server.kubectl(['get', 'configmap', 'after'])).code === 0, 40_000)

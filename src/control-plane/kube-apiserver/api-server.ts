@@ -44,6 +44,7 @@ import { compactRegularly } from './storage/compactor.ts'
 import { etcdHealth } from './storage/etcd-health.ts'
 import { EventLease } from './storage/event-lease.ts'
 import { pollStorageSizes } from './storage/storage-sizes.ts'
+import { StoredValues } from './storage/stored-values.ts'
 import { bookmarkObject } from './storage/watch-cache.ts'
 import { WatchHistory } from './storage/watch-history.ts'
 
@@ -71,9 +72,17 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
   const stop = new AbortController()
   const ended = AbortSignal.any([signal, stop.signal])
   const root = options.etcdPrefix ?? '/registry'
-  const built = buildResources({ etcd, clock, logger, root, strategies: options.strategies ?? createStrategies(), freezeObjects: options.freezeObjects ?? false, ...(options.etcdOverrides && { etcdOverrides: options.etcdOverrides }) })
+  const storageForm = { ...(options.storageMediaType && { storageMediaType: options.storageMediaType }), ...(options.encryption && { encryption: options.encryption }) }
+  const built = buildResources({ etcd, clock, logger, root, strategies: options.strategies ?? createStrategies(), freezeObjects: options.freezeObjects ?? false, ...storageForm, ...(options.uncached && { uncached: options.uncached }), ...(options.etcdOverrides && { etcdOverrides: options.etcdOverrides }) })
   const { feeds } = built
   await Promise.all(feeds.map((feed) => feed.start(ended)))
+  // With other keys, what could not be read may be readable.
+  options.encryption?.onChange(() => { for (const feed of feeds) feed.reloadUnreadable() })
+  const masterLeases = {
+    root, values: new StoredValues({
+      kind: 'Endpoints', apiVersion: 'v1', type: 'io.k8s.api.core.v1.Endpoints', ...(options.storageMediaType && { mediaType: options.storageMediaType }), ...(options.encryption && { transformer: options.encryption.transformerFor('', 'apiServerIPInfo') }),
+    }),
+  }
   const etcds = [...new Set([etcd, ...(options.etcdOverrides?.values() ?? [])])]
 
   const serviceAccounts = createTokens(options, built)
@@ -101,6 +110,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
     etcd, clock, random, logger, resources: built.resources, stored: built.stored, authorizer, history: new WatchHistory(clock), services: allocator,
     admission: new AdmissionChain(admissionPlugins({ stored: built.stored, random, clock, authorizer, rbac: modes.includes('RBAC') ? rbac : undefined, enable: options.enableAdmissionPlugins ?? [], disable: options.disableAdmissionPlugins ?? [] })),
     eventLease: new EventLease(built.stored.get('/events')?.store.etcd ?? etcd, clock, options.eventTtlSeconds ?? 3600, ended, options.leaseReuseSeconds), minRequestTimeoutSeconds: options.minRequestTimeoutSeconds ?? 1800,
+    garbageCollection: options.garbageCollection ?? true, deleteCollectionWorkers: options.deleteCollectionWorkers ?? 16,
   }
   const limits = new MaxInFlight(options.maxRequestsInFlight ?? 400, options.maxMutatingRequestsInFlight ?? 200)
   const metrics = new RequestMetrics()
@@ -114,7 +124,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
   const dispatcher: Dispatcher = {
     server,
     custom: customHandlers({ authorizer, rbac, authenticator, serviceAccounts, kubeletClient: options.kubeletClient ?? {} }),
-    nonResource: nonResourcePaths({ server, address: () => address, serviceAccounts, limits, metrics, etcdChecks, storageSizes, countMetric: options.countMetric ?? true, synced: () => feeds.every((feed) => feed.healthy), ready: () => ready }),
+    nonResource: nonResourcePaths({ server, address: () => address, serviceAccounts, limits, metrics, etcdChecks, ...(options.encryption?.check && { kmsCheck: options.encryption.check }), storageSizes, countMetric: options.countMetric ?? true, synced: () => feeds.every((feed) => feed.healthy), ready: () => ready }),
   }
   const handle = requestHandler({ dispatcher, limits, metrics })
   let ready = false
@@ -146,7 +156,7 @@ export async function startApiServer(options: ApiServerOptions, signal: AbortSig
       }, listen)
       listeners.push(listening)
       address.port = listening.port
-      const reconciler = options.endpointReconciler === 'none' ? undefined : await reconcileEndpoints(server, root, { ...address }, ended)
+      const reconciler = options.endpointReconciler === 'none' ? undefined : await reconcileEndpoints(server, masterLeases, { ...address }, ended)
       if (reconciler) published.push(reconciler)
       return listening
     },

@@ -6,6 +6,8 @@ import type { EtcdClient } from '../../lib/etcd-client/etcd-client.ts'
 import type { PortRange } from './allocation/port-allocator.ts'
 import type { StaticToken } from './authentication/authenticator.ts'
 import type { StrategyTable } from './registry/strategy.ts'
+import type { EncryptionAtRest } from './storage/encryption/encryption-at-rest.ts'
+import type { StorageMediaType } from './storage/stored-values.ts'
 
 export type AuthorizationMode = 'Node' | 'RBAC' | 'AlwaysAllow' | 'AlwaysDeny'
 
@@ -79,6 +81,16 @@ export interface ApiServerOptions {
   readonly compactionIntervalMs?: number
   /** What all keys begin with; default `/registry`. */
   readonly etcdPrefix?: string
+  /** How objects are written to etcd; read are all. Absent: JSON, and what stands there in another form is left as it is until it changes. */
+  readonly storageMediaType?: StorageMediaType
+  /** What encrypts which resources in etcd; absent: nothing is encrypted. */
+  readonly encryption?: EncryptionAtRest
+  /** Which resources are read from etcd every time instead of from the cache. Default: none. */
+  readonly uncached?: (group: string, resource: string) => boolean
+  /** Deletions wait for those who collect dependents; default true. */
+  readonly garbageCollection?: boolean
+  /** How many objects of a deletecollection are deleted at a time; default 16. */
+  readonly deleteCollectionWorkers?: number
   /** Resources that are kept in an etcd of their own, by `group/resource` (`/events`). */
   readonly etcdOverrides?: ReadonlyMap<string, EtcdClient>
   /** How long etcd may take to answer for /healthz/etcd and for /readyz/etcd-readiness; default 2 s each. */

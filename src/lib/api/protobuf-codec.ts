@@ -2,6 +2,7 @@
 // pointers, lists and maps only when there is something; fields in order of number, map entries in order of key, so that equal objects give equal bytes.
 // A whole object travels in an envelope: `k8s\0`, then runtime.Unknown with apiVersion and kind; items of lists have none.
 // Upstream: apimachinery/pkg/runtime/serializer/protobuf, api/*/generated.pb.go
+import { parseExactJson, stringifyExactJson } from '../base/exact-json.ts'
 import type { JsonObject, JsonValue } from '../base/json.ts'
 import { WireError, WireReader } from '../base/protobuf/wire-reader.ts'
 import { WireWriter } from '../base/protobuf/wire-writer.ts'
@@ -184,7 +185,11 @@ function writeValue(field: FieldPlan, value: unknown, writer: WireWriter, number
     case 'string': writer.tag(number, 2); writer.string(String(value)); return
     case 'bytes': writer.tag(number, 2); writer.bytes(decodeBase64(String(value))); return
     case 'bool': writer.tag(number, 0); writer.varint(value === true ? 1 : 0); return
-    case 'int32': case 'int64': case 'uint32': case 'uint64': writer.tag(number, 0); writer.varint(Number(value)); return
+    case 'int32': case 'int64': case 'uint32': case 'uint64':
+      writer.tag(number, 0)
+      if (typeof value === 'bigint') writer.bigVarint(value)
+      else writer.varint(Number(value))
+      return
     case 'double': writer.tag(number, 1); writer.double(Number(value)); return
     default:
       writer.tag(number, 2)
@@ -197,7 +202,7 @@ function writeNested(field: FieldPlan, value: unknown, w: WireWriter): void {
     case 'message': writeMessage(messagePlan(field.type), value as Fields, w); return // cast: message fields hold objects
     case 'listOf': for (const item of value as readonly string[]) { w.tag(1, 2); w.string(item) } return // cast: named lists hold strings
     case 'Quantity': w.tag(1, 2); w.string(canonicalQuantity(String(value)) ?? String(value)); return
-    case 'RawExtension': case 'JSON': case 'FieldsV1': w.tag(1, 2); w.bytes(textEncoder.encode(JSON.stringify(value))); return
+    case 'RawExtension': case 'JSON': case 'FieldsV1': w.tag(1, 2); w.bytes(textEncoder.encode(stringifyExactJson(value))); return
     case 'Time': case 'MicroTime': {
       const instant = parseInstant(String(value))
       if (instant === undefined) return
@@ -305,7 +310,8 @@ function readValue(field: FieldPlan, wireType: number, reader: WireReader, depth
     case 'string': return reader.string()
     case 'bytes': return encodeBase64(reader.bytes())
     case 'bool': return reader.varint() !== 0
-    case 'int32': case 'int64': case 'uint32': case 'uint64': return reader.signedVarint()
+    case 'int32': case 'uint32': return reader.signedVarint()
+    case 'int64': case 'uint64': return reader.exactSignedVarint()
     case 'double': return reader.double()
     case 'message': return readMessage(messagePlan(field.type), [reader.nested()], depth + 1)
     case 'Quantity': return readStrings(reader.nested()).at(-1) ?? '0'
@@ -383,7 +389,7 @@ function readFreeForm(raw: Uint8Array): JsonValue | undefined {
   if (raw.length === 0) return undefined
   if (hasProtobufPrefix(raw)) return decodeProtobuf(raw)
   try {
-    return JSON.parse(textDecoder.decode(raw)) as JsonValue // cast: JSON.parse gives JSON
+    return parseExactJson(textDecoder.decode(raw))
   } catch (error) {
     throw new ProtobufError('free-form content is no JSON', { cause: error })
   }

@@ -137,7 +137,13 @@ export function newServerTimeout(resource: GroupResource, operation: string, ret
   return failure(500, 'ServerTimeout', `The ${operation} operation against ${formatGroupResource(resource)} could not be completed at this time, please try again.`, detailsOf(resource, operation, retryAfter(retryAfterSeconds)))
 }
 
-export const newStoreReadError = (message: string): Status => failure(500, 'StoreReadError', message)
+export function newStoreReadError(resource: GroupResource, unreadable: readonly { readonly key: string; readonly why: string }[]): Status {
+  const more = unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''
+  return failure(500, 'StoreReadError', `failed to read one or more ${formatGroupResource(resource)} from the storage: ${unreadable[0]?.why ?? ''}${more}`, {
+    ...(resource.group === '' ? {} : { group: resource.group }), kind: resource.resource, name: 'list', causes: unreadable.slice(0, mostCauses).map(({ key, why }) => ({ reason: 'UnexpectedServerResponse', message: why, field: key })),
+  })
+}
+const mostCauses = 100
 
 export const newServiceUnavailable = (message: string): Status => failure(503, 'ServiceUnavailable', message)
 

@@ -14,7 +14,7 @@ import type { ApiObject } from '../../../lib/client/api-client.ts'
 import { internalError, invalid } from '../endpoints/api-errors.ts'
 import type { ServedResource } from '../endpoints/served-resource.ts'
 import type { ExtraOperations } from '../storage/resource-store.ts'
-import { asApiObject, encodeForStorage } from '../storage/stored-object.ts'
+import { asApiObject } from '../storage/stored-object.ts'
 import type { CacheEvent } from '../storage/cache-event.ts'
 import { AddressAllocator } from './address-allocator.ts'
 import { PortAllocator } from './port-allocator.ts'
@@ -164,7 +164,7 @@ export class ServiceAllocator implements ServiceAllocation {
     return {
       compare: takenIps.map((ip) => ({ key: store.etcdKey(ip), target: 'MOD', result: 'EQUAL', number: 0 })),
       success: [
-        ...takenIps.map((ip) => ({ type: 'put', key: store.etcdKey(ip), value: encodeForStorage(ipAddressObject(ip, service, randomUuid(random), clock.now())).value }) as const),
+        ...takenIps.map((ip) => store.putOperation(ip, ipAddressObject(ip, service, randomUuid(random), clock.now()))),
         ...goneIps.map((ip) => this.#removal(ip)),
       ],
     }

@@ -1,19 +1,11 @@
 // Who may do what: one question, asked of several authorizers in turn. Answers are synchronous, from rules held in memory.
 // Upstream: apiserver/pkg/authorization/authorizer
+import type { RequestInfo } from '../endpoints/request-info.ts'
 import type { UserInfo } from '../registry/strategy.ts'
 
-export interface AuthorizationAttributes {
+/** What a request is about, and whose it is. */
+export interface AuthorizationAttributes extends Omit<RequestInfo, 'parts'> {
   readonly user: UserInfo
-  readonly verb: string
-  readonly isResource: boolean
-  readonly group: string
-  readonly version: string
-  readonly resource: string
-  readonly subresource: string
-  readonly namespace: string
-  readonly name: string
-  /** For requests that aren't about resources. */
-  readonly path: string
   /** As given, for authorizers that look at what a list is limited to. */
   readonly fieldSelector?: string
   readonly labelSelector?: string

@@ -4,6 +4,7 @@
 import { sleep } from '../../../lib/base/clock.ts'
 import type { ServerContext } from '../endpoints/server-context.ts'
 import { MasterLeases } from '../storage/master-leases.ts'
+import type { StoredValues } from '../storage/stored-values.ts'
 import { publishEndpoints, type ApiServerAddress } from './kubernetes-service.ts'
 
 const intervalMs = 10_000
@@ -12,10 +13,16 @@ const goodbyeMs = 2000
 
 export interface EndpointReconciler extends AsyncDisposable {}
 
+export interface MasterLeaseStorage {
+  /** `/registry` */
+  readonly root: string
+  readonly values: StoredValues
+}
+
 /** Publishes `own` at once, then goes on until disposed of. A loopback address is of no use to anybody else and isn't published. */
-export async function reconcileEndpoints(server: ServerContext, root: string, own: ApiServerAddress, signal: AbortSignal): Promise<EndpointReconciler | undefined> {
+export async function reconcileEndpoints(server: ServerContext, { root, values }: MasterLeaseStorage, own: ApiServerAddress, signal: AbortSignal): Promise<EndpointReconciler | undefined> {
   if (own.address.startsWith('127.') || own.address === '::1') return undefined
-  const leases = new MasterLeases(server.etcd, root)
+  const leases = new MasterLeases(server.etcd, root, values)
   const stop = new AbortController()
   const ended = AbortSignal.any([signal, stop.signal])
   const once = async (over: AbortSignal): Promise<void> => {

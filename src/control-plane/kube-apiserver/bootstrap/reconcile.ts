@@ -10,7 +10,7 @@ import type { ServedResource } from '../endpoints/served-resource.ts'
 import type { ServerContext } from '../endpoints/server-context.ts'
 import { storeChange } from '../endpoints/update.ts'
 import { objectKey } from '../storage/storage-keys.ts'
-import { asApiObject, encodeForStorage } from '../storage/stored-object.ts'
+import { asApiObject } from '../storage/stored-object.ts'
 import { bootstrapRbacObjects, completedRbacObject } from './bootstrap-rbac.ts'
 import { flowControlObjects } from './flow-control-objects.ts'
 import { systemObjects } from './system-objects.ts'
@@ -77,7 +77,7 @@ async function createTogether(server: ServerContext, batch: readonly Missing[], 
   for (const { resource, key, object } of batch) {
     const etcdKey = resource.store.etcdKey(key)
     compare.push({ key: etcdKey, target: 'MOD', result: 'EQUAL', number: 0 })
-    success.push({ type: 'put', key: etcdKey, value: encodeForStorage(object).value })
+    success.push(resource.store.putOperation(key, object))
   }
   const etcd = batch[0]?.resource.store.etcd ?? server.etcd
   const result = await etcd.txn({ compare, success, failure: [] }, request.signal)

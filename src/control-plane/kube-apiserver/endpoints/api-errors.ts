@@ -33,6 +33,8 @@ export const internalError = (message: string): ApiError => refuse(statuses.newI
 export const serverTimeout = (resource: GroupResource, operation: string, retryAfterSeconds: number): ApiError => refuse(statuses.newServerTimeout(resource, operation, retryAfterSeconds))
 /** The store's own words; without a reason, as the original passes on what it doesn't know. */
 export const storageFailure = (message: string): ApiError => refuse({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 })
+/** Objects that etcd has and this server can't read: a list without them would be a lie. */
+export const storeReadError = (resource: GroupResource, unreadable: readonly { readonly key: string; readonly why: string }[]): ApiError => refuse(statuses.newStoreReadError(resource, unreadable))
 export const serviceUnavailable = (message: string): ApiError => refuse(statuses.newServiceUnavailable(message))
 export const timedOut = (message: string): ApiError => refuse(statuses.newTimeout(message))
 /** A patch that can't be applied to the object as it is. */

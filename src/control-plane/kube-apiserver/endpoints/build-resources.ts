@@ -1,9 +1,6 @@
 // The served resources, each with its strategy, its place in etcd and its cache: the generated list of the API, the kinds' strategies and the key
 // layout put together.
 import { servedResources } from '../../../lib/api/generated/resources.ts'
-import { decodeProtobuf, hasProtobufPrefix } from '../../../lib/api/protobuf-codec.ts'
-import { parseJson } from '../../../lib/apimachinery/parse-json.ts'
-import { isJsonObject } from '../../../lib/base/json.ts'
 import type { Clock } from '../../../lib/base/clock.ts'
 import type { ResourceInfo } from '../../../lib/api/resource-info.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
@@ -13,8 +10,9 @@ import type { FeedTarget } from '../storage/etcd-feed.ts'
 import { EtcdFeed } from '../storage/etcd-feed.ts'
 import { ResourceStore } from '../storage/resource-store.ts'
 import { storagePrefix } from '../storage/storage-keys.ts'
-import { asApiObject, encodeForStorage } from '../storage/stored-object.ts'
 import type { StoredKind } from '../storage/stored-object.ts'
+import type { EncryptionAtRest } from '../storage/encryption/encryption-at-rest.ts'
+import { StoredValues, type StorageMediaType } from '../storage/stored-values.ts'
 import { WatchCache } from '../storage/watch-cache.ts'
 import { eventConversion } from './event-conversion.ts'
 import type { ServedResource } from './served-resource.ts'
@@ -45,6 +43,11 @@ export interface BuildOptions {
   readonly logger: Logger
   readonly strategies: StrategyTable
   readonly freezeObjects: boolean
+  /** How objects are written; absent: as JSON. */
+  readonly storageMediaType?: StorageMediaType
+  readonly encryption?: EncryptionAtRest
+  /** Which resources are read from etcd every time; absent: none. */
+  readonly uncached?: (group: string, resource: string) => boolean
 }
 
 export function isStored(info: ResourceInfo): boolean {
@@ -65,11 +68,14 @@ export function buildResources(options: BuildOptions): BuiltResources {
     if (target) return target
     const strategy = options.strategies.get(`${storage.group}/${storage.resource}`)
     const apiVersion = apiVersionOf(storage.group, storage.version)
+    const values = new StoredValues({
+      kind: storage.kind, apiVersion, type: storage.type, ...(options.storageMediaType && { mediaType: options.storageMediaType }), ...(options.encryption && { transformer: options.encryption.transformerFor(storage.group, storage.resource) }),
+    })
     const kind: StoredKind = {
-      head: `{"kind":${JSON.stringify(storage.kind)},"apiVersion":${JSON.stringify(apiVersion)},`, freeze: options.freezeObjects,
+      head: values.head, freeze: options.freezeObjects,
       selectableFields: (object) => strategy?.selectableFields(object) ?? {},
     }
-    targets.set(prefix, target = { prefix, cache: new WatchCache(kind), normalize: (value) => normalize(storage, apiVersion, value) })
+    targets.set(prefix, target = { prefix, cache: new WatchCache(kind), values })
     const etcd = etcdOf(info)
     const same = targetsByEtcd.get(etcd)
     if (same) same.push(target)
@@ -87,30 +93,10 @@ export function buildResources(options: BuildOptions): BuiltResources {
     const isEvents = info.group === 'events.k8s.io'
     const strategy = isEvents ? options.strategies.get('/events') ?? own : own
     if (!strategy) continue
-    const store = new ResourceStore({ group: info.group, resource: info.resource }, targetOf(info), etcdOf(info), feedOf(info))
+    const store = new ResourceStore({ group: info.group, resource: info.resource }, targetOf(info), etcdOf(info), feedOf(info), options.uncached?.(info.group, info.resource) === true)
     const entry: ServedResource = { info, apiVersion: apiVersionOf(info.group, info.version), strategy, store, ...(isEvents && { conversion: eventConversion }) }
     resources.set(`${info.group}/${info.version}/${info.resource}`, entry)
     if (!stored.has(`${info.group}/${info.resource}`)) stored.set(`${info.group}/${info.resource}`, entry)
   }
   return { feeds: [...feeds.values()], resources, stored }
-}
-
-/** What another program wrote (protobuf, or JSON in another order), in the layout that is served. */
-function normalize(info: ResourceInfo, apiVersion: string, value: Uint8Array): { readonly value: Uint8Array; readonly insertAt: number } | undefined {
-  try {
-    let object
-    if (hasProtobufPrefix(value)) object = decodeProtobuf(value, info.type)
-    else {
-      const parsed = parseJson(value)
-      if (!parsed.ok || !isJsonObject(parsed.value)) return undefined
-      object = parsed.value
-    }
-    const { metadata } = object
-    if (!isJsonObject(metadata) || typeof metadata['name'] !== 'string') return undefined
-    const { resourceVersion: _rv, ...meta } = metadata
-    const encoded = encodeForStorage(asApiObject({ ...object, kind: info.kind, apiVersion, metadata: { ...meta, uid: typeof meta['uid'] === 'string' ? meta['uid'] : '' } }))
-    return encoded.insertAt < 0 ? undefined : encoded
-  } catch {
-    return undefined
-  }
 }

@@ -87,7 +87,7 @@ export async function storeNew(server: ServerContext, resource: ServedResource, 
     const named = withMeta(admitted, metaForCreate(admitted.metadata, strategy, request.nowMs, server.random, namespace, request.warn))
     const fresh = strategy.prepareForCreate(named, context)
     // Before validation: who sends managedFields that are none resets them.
-    const prepared = applied ? fresh : trackFields(resource, '', undefined, fresh, request)
+    const prepared = applied ? fresh : await trackFields(server.clock, resource, '', undefined, fresh, request)
     const { name } = prepared.metadata
     const errors = strategy.validateCreate(prepared, context)
     if (errors.length > 0) throw invalid(info.group, info.kind, name, errors)

@@ -27,11 +27,11 @@ import { hasNamespaceFinalizers, isNamespace } from './update.ts'
 import { parseBoolean, parseInteger } from './write-options.ts'
 
 const immortalNamespaces: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public'])
-const deletesAtOnce = 16
 
 export async function deleteObject(server: ServerContext, resource: ServedResource, call: ApiCall, name: string): Promise<Answer> {
   const options = await readDeleteOptions(call)
   const request = writeRequest(call, { dryRun: isDryRun(options), fieldManager: '' })
+  if (options.ignoreStoreReadErrorWithClusterBreakingPotential === true) return deleteUnreadable(server, resource, call.info.namespace, name, request)
   const result = await removeObject(server, resource, call.info.namespace, name, options, request)
   if (resource.info.group === 'batch' && resource.info.resource === 'jobs' && options.propagationPolicy === undefined && options.orphanDependents === undefined) {
     request.warn('child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning')
@@ -43,8 +43,21 @@ export async function deleteObject(server: ServerContext, resource: ServedResour
   return { type: 'stored', status, object: result.object, resource }
 }
 
+/** Removes what is in etcd and can't be read, without a look at finalizers: there is nobody to tell what they are. Takes a permission of its own. */
+async function deleteUnreadable(server: ServerContext, resource: ServedResource, namespace: string, name: string, request: WriteRequest): Promise<Answer> {
+  const { info, store } = resource
+  const verb = 'unsafe-delete-ignore-read-errors'
+  const allowed = server.authorizer.authorize({ user: request.user, verb, isResource: true, group: info.group, version: info.version, resource: info.resource, subresource: '', namespace: info.namespaced ? namespace : '', name, path: '' })
+  if (allowed.decision !== 'allow') throw forbidden(store.resource, name, `not permitted to do ${JSON.stringify(verb)}, reason: ${allowed.reason}`)
+  await store.removeUnreadable(objectKey(info.namespaced ? namespace : '', name), name, request.dryRun, request.signal)
+  return objectAnswer(200, asJson(newDeleteSuccess(store.resource, name, '')), 'io.k8s.apimachinery.pkg.apis.meta.v1.Status')
+}
+
 export async function deleteCollection(server: ServerContext, resource: ServedResource, call: ApiCall): Promise<Answer> {
   const options = await readDeleteOptions(call)
+  if (options.ignoreStoreReadErrorWithClusterBreakingPotential === true) {
+    throw invalid('meta.k8s.io', 'DeleteOptions', '', [fieldInvalid('ignoreStoreReadErrorWithClusterBreakingPotential', true, 'is not allowed with DELETECOLLECTION, try again after removing the option')])
+  }
   const list = parseListOptions(call.query, resource.strategy, false)
   const { objects, metadata } = await selectObjects(resource, call, list)
   const request = writeRequest(call, { dryRun: isDryRun(options), fieldManager: '' })
@@ -57,7 +70,7 @@ export async function deleteCollection(server: ServerContext, resource: ServedRe
       try { await removeObject(server, resource, namespace, name, options, request) } catch (error) { if (!hasReason(error, 'NotFound')) throw error }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(deletesAtOnce, objects.length) }, worker))
+  await Promise.all(Array.from({ length: Math.min(server.deleteCollectionWorkers, objects.length) }, worker))
   return { type: 'list', resource, objects, metadata }
 }
 
@@ -69,12 +82,13 @@ export async function readDeleteOptions(call: ApiCall): Promise<DeleteOptions> {
     const grace = parseInteger(call.query, 'gracePeriodSeconds')
     const orphan = parseBoolean(call.query, 'orphanDependents')
     const policy = call.query.get('propagationPolicy')
+    const unreadable = parseBoolean(call.query, 'ignoreStoreReadErrorWithClusterBreakingPotential')
     const uid = call.query.get('preconditions.uid') ?? undefined
     const resourceVersion = call.query.get('preconditions.resourceVersion') ?? undefined
     options = {
       ...(grace !== undefined && { gracePeriodSeconds: grace }), ...(orphan !== undefined && { orphanDependents: orphan }), ...(policy !== null && { propagationPolicy: policy }),
       ...((uid !== undefined || resourceVersion !== undefined) && { preconditions: { ...(uid !== undefined && { uid }), ...(resourceVersion !== undefined && { resourceVersion }) } }),
-      ...(call.query.has('dryRun') && { dryRun: call.query.getAll('dryRun') }),
+      ...(call.query.has('dryRun') && { dryRun: call.query.getAll('dryRun') }), ...(unreadable !== undefined && { ignoreStoreReadErrorWithClusterBreakingPotential: unreadable }),
     }
   } else {
     // Any group's version is taken: `policy/v1`, `apps/v1`, …
@@ -88,6 +102,11 @@ export async function readDeleteOptions(call: ApiCall): Promise<DeleteOptions> {
   if (options.propagationPolicy !== undefined && !policies.includes(options.propagationPolicy)) errors.push(fieldNotSupported('propagationPolicy', options.propagationPolicy, [...policies, 'nil']))
   const wrong = (options.dryRun ?? []).filter((value) => value !== 'All')
   if (wrong.length > 0) errors.push(fieldNotSupported('dryRun', wrong, ['All']))
+  if (options.ignoreStoreReadErrorWithClusterBreakingPotential === true) {
+    for (const other of ['propagationPolicy', 'orphanDependents', 'gracePeriodSeconds', 'preconditions'] as const) {
+      if (options[other] !== undefined) errors.push(fieldInvalid('ignoreStoreReadErrorWithClusterBreakingPotential', true, `cannot be set together with .${other}`))
+    }
+  }
   if (errors.length > 0) throw invalid('meta.k8s.io', 'DeleteOptions', '', errors)
   return options
 }
@@ -120,7 +139,7 @@ export async function removeObject(
     if (uid !== undefined && uid !== object.metadata.uid) throw conflict(store.resource, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${object.metadata.uid}`)
     if (resourceVersion !== undefined && resourceVersion !== object.metadata.resourceVersion) throw conflict(store.resource, name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${object.metadata.resourceVersion}`)
     await server.admission.validate(admissionRequest(resource, request, 'DELETE', namespace, name, undefined, object))
-    const plan = planDeletion(strategy, object, options, request.nowMs, isNamespace(resource))
+    const plan = planDeletion(strategy, object, options, request.nowMs, isNamespace(resource), server.garbageCollection)
     gone = plan.type === 'delete'
     if (request.dryRun) return { type: 'keep' }
     if (plan.type !== 'delete') return plan
@@ -130,10 +149,10 @@ export async function removeObject(
   return { object: result.object, gone }
 }
 
-/** What a delete makes of an object. Pure. */
-export function planDeletion(strategy: ResourceStrategy, object: ApiObject, options: DeleteOptions, nowMs: number, namespace: boolean): UpdateOutcome {
+/** What a delete makes of an object. Pure. Where nobody collects dependents, nothing is left for them to do. */
+export function planDeletion(strategy: ResourceStrategy, object: ApiObject, options: DeleteOptions, nowMs: number, namespace: boolean, garbageCollection = true): UpdateOutcome {
   const { metadata } = object
-  const finalizers = finalizersAfter(strategy, metadata.finalizers ?? [], options)
+  const finalizers = garbageCollection ? finalizersAfter(strategy, metadata.finalizers ?? [], options) : metadata.finalizers ?? []
   if (namespace) {
     if (metadata.deletionTimestamp === undefined) {
       // cast: a Namespace

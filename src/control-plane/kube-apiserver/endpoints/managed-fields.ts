@@ -2,8 +2,9 @@
 //
 // Objects made by components in this process, and leases and events, begin untracked (their fields would be half of their bytes and nobody applies
 // over them); once an object is tracked, every write to it is.
-import { applyServerSide, resetFieldsOf, trackUpdate } from '../../../lib/api/managed-fields/apply.ts'
+import { applyServerSide, resetFieldsOf, trackUpdateSteps } from '../../../lib/api/managed-fields/apply.ts'
 import type { FieldSet } from '../../../lib/api/managed-fields/field-set.ts'
+import type { Clock } from '../../../lib/base/clock.ts'
 import type { JsonObject } from '../../../lib/base/json.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
 import { asApiObject, asJson } from '../storage/stored-object.ts'
@@ -27,16 +28,26 @@ export interface FieldWriter {
   readonly nowMs: number
 }
 
+/** How long one object may keep others waiting. */
+const turnMs = 5
+
 /** `object` with its managedFields brought up to date for an ordinary write. */
-export function trackFields(resource: ServedResource, subresource: string, old: ApiObject | undefined, object: ApiObject, writer: FieldWriter): ApiObject {
+export async function trackFields(clock: Clock, resource: ServedResource, subresource: string, old: ApiObject | undefined, object: ApiObject, writer: FieldWriter): Promise<ApiObject> {
   if (resource.conversion) return object
   const tracked = (old?.metadata.managedFields?.length ?? 0) > 0 || (object.metadata.managedFields?.length ?? 0) > 0
   if (!tracked && (old !== undefined || !writer.tracksFields || untracked.has(resource.info.resource))) return object
   const reset = resetFields(resource, subresource)
-  return asApiObject(trackUpdate({
+  const steps = trackUpdateSteps({
     typeId: resource.info.type, apiVersion: resource.apiVersion, manager: writer.fieldManager, subresource, nowMs: writer.nowMs, object: asJson(object),
     old: old && asJson(old), ...(reset && { resetFields: reset }),
-  }))
+  })
+  for (let since = clock.monotonic(); ;) {
+    const step = steps.next()
+    if (step.done) return asApiObject(step.value)
+    if (clock.monotonic() - since < turnMs) continue
+    await new Promise<void>((resolve) => { setImmediate(resolve) })
+    since = clock.monotonic()
+  }
 }
 
 /** What an applied configuration makes of the live object; undefined when nothing changes. @throws ApiError 400, 409 */

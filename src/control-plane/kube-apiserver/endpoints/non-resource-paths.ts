@@ -30,6 +30,8 @@ export interface NonResourceOptions {
   readonly metrics: RequestMetrics
   address(): { readonly address: string; readonly port: number }
   readonly etcdChecks: EtcdChecks
+  /** The plugins that hold the keys of encryption at rest. */
+  readonly kmsCheck?: () => string | undefined
   readonly storageSizes: StorageSizes
   readonly countMetric: boolean
   /** The caches follow etcd. */
@@ -128,7 +130,8 @@ function healthChecks(options: NonResourceOptions): (endpoint: 'healthz' | 'live
   const etcd = health.map((check, i): HealthCheck => ({ name: i === 0 ? 'etcd' : `etcd-override-${i - 1}`, check }))
   const etcdReadiness = readiness.map((check, i): HealthCheck => ({ name: i === 0 ? 'etcd-readiness' : `etcd-override-readiness-${i - 1}`, check }))
   const hooks = postStartHooks.map((hook): HealthCheck => ({ name: `poststarthook/${hook}`, check: () => (options.ready() ? undefined : 'not finished') }))
-  const common = [always('ping'), always('log'), ...etcd]
+  const kms = options.kmsCheck ? [{ name: 'kms-providers', check: options.kmsCheck }] : []
+  const common = [always('ping'), always('log'), ...etcd, ...kms]
   return (endpoint) => {
     switch (endpoint) {
       case 'healthz': return [...common, ...hooks]

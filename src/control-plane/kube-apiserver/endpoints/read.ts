@@ -50,12 +50,12 @@ export async function selectObjects(resource: ServedResource, call: ApiCall, opt
   let { limit } = options
   const version = options.resourceVersion
   // Where the cache can't be brought to etcd's newest revision for certain, etcd itself is read.
-  let source: 'cache' | 'etcd' = 'cache'
-  const newest = async (): Promise<void> => { if (store.canCatchUp) await store.refresh(call.signal); else source = 'etcd' }
+  let source: 'cache' | 'etcd' = store.uncached ? 'etcd' : 'cache'
+  const newest = async (): Promise<void> => { if (source === 'etcd') return; if (store.canCatchUp) await store.refresh(call.signal); else source = 'etcd' }
   if (options.continueToken) {
     if (options.continueToken.revision < 0) await newest()
   } else if (version === undefined) await newest()
-  else if (version === 0) limit = 0
+  else if (version === 0) { if (!store.uncached) limit = 0 }
   else if (options.resourceVersionMatch === 'Exact' || (options.resourceVersionMatch === '' && limit > 0)) exact = version
   else await store.catchUp(version, call.signal)
 
@@ -107,6 +107,7 @@ export async function watchObjects(server: ServerContext, resource: ServedResour
     if (options.resourceVersion === undefined) await store.refresh(call.signal)
     else await store.catchUp(version, call.signal)
   }
+  if (store.uncached && initialEvents === undefined && version === 0 && store.canCatchUp) await store.refresh(call.signal)
   let initial: readonly StoredObject[] = []
   let backlog: readonly CacheEvent[] = []
   let afterRevision = store.feedRevision

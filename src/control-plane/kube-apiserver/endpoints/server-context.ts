@@ -26,6 +26,10 @@ export interface ServerContext {
   readonly services: ServiceAllocation
   readonly eventLease: EventLease
   readonly minRequestTimeoutSeconds: number
+  /** Somebody collects dependents: deletions may leave that to them. */
+  readonly garbageCollection: boolean
+  /** Objects of a deletecollection that are deleted at a time. */
+  readonly deleteCollectionWorkers: number
 }
 
 /** Cached reads of one kind, for admission and the subresources. Never newer than etcd, seldom older. */

@@ -116,7 +116,7 @@ async function nextObject(
     prepared = withMeta(prepared, { ...prepared.metadata, generation: (old.metadata.generation ?? 0) + 1 })
   }
   // Before validation: who sends managedFields that are none resets them.
-  if (!options.applied) prepared = trackFields(resource, options.trackedAs ?? subresource, old, prepared, request)
+  if (!options.applied) prepared = await trackFields(server.clock, resource, options.trackedAs ?? subresource, old, prepared, request)
   const errors = rules.validateUpdate(prepared, old, context)
   if (errors.length > 0) throw invalid(info.group, info.kind, name, errors)
   if (subresource === '') for (const text of strategy.warnings?.(prepared, old, context) ?? []) request.warn(text)

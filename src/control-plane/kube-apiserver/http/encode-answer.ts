@@ -1,5 +1,6 @@
 // Objects, lists and watch events as bytes of a media type. JSON comes from stored bytes; the other forms are made from the parsed object.
 import { dump as dumpYaml } from 'js-yaml'
+import { stringifyExactJson } from '../../../lib/base/exact-json.ts'
 import type { JsonObject } from '../../../lib/base/json.ts'
 import { encodeProtobuf, encodeProtobufWatchEvent } from '../../../lib/api/protobuf-codec.ts'
 import { hasMessage } from '../../../lib/api/message-plan.ts'
@@ -13,7 +14,6 @@ import type { ServedResource } from '../endpoints/served-resource.ts'
 import { servedForm } from '../in-process-transport.ts'
 import type { Delivery } from '../storage/cache-event.ts'
 import type { StoredObject } from '../storage/stored-object.ts'
-import { stringifyJson } from '../storage/stored-object.ts'
 import type { Negotiated } from './negotiate.ts'
 import { mediaTypes } from './negotiate.ts'
 
@@ -38,7 +38,7 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
 /** Any object. `messageType` is needed for protobuf. @throws ApiError 406 */
 export function encodeObject(object: JsonObject, messageType: string | undefined, { mediaType, pretty }: Negotiated): Uint8Array {
   switch (mediaType) {
-    case 'application/json': return Buffer.from(pretty ? `${JSON.stringify(object, null, 2)}\n` : `${stringifyJson(object)}\n`)
+    case 'application/json': return Buffer.from(`${stringifyExactJson(object, pretty ? 2 : undefined)}\n`)
     case 'application/yaml': return Buffer.from(dumpYaml(sortKeys(object), { lineWidth: -1, noRefs: true }))
     case 'application/vnd.kubernetes.protobuf': {
       if (messageType === undefined || !hasMessage(messageType)) throw notAcceptable(mediaTypes.slice(0, 2))

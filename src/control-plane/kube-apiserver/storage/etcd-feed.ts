@@ -2,21 +2,22 @@
 //
 // Rules it keeps: caches change in the order of etcd's revisions, all to the same revision; `revision` says how far they are. When etcd goes away
 // the caches stay as they are and the watch is taken up again where it stopped; only when etcd has compacted that place is everything loaded anew
-// (and every client's watch ended, so that it lists again).
+// (and every client's watch ended, so that it lists again). Values whose keys somebody else must open are waited for, and what comes after them.
 import type { Clock, Timer } from '../../../lib/base/clock.ts'
 import { sleep } from '../../../lib/base/clock.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 import type { EtcdClient, EtcdEvent, EtcdKeyValue, EtcdWatch } from '../../../lib/etcd-client/etcd-client.ts'
 import { FeatureSupport } from './feature-support.ts'
 import { prefixEnd } from './storage-keys.ts'
-import { StoredObject, findInsertAt, isCanonical } from './stored-object.ts'
+import { StoredObject } from './stored-object.ts'
+import { UnreadableValueError, type StoredValues } from './stored-values.ts'
 import type { WatchCache } from './watch-cache.ts'
 
 export interface FeedTarget {
   readonly prefix: string
   readonly cache: WatchCache
-  /** Bytes of another layout (written by the original, or by hand) to the layout that is served; undefined: unreadable. */
-  normalize(value: Uint8Array): { readonly value: Uint8Array; readonly insertAt: number } | undefined
+  /** How its values stand in etcd. */
+  readonly values: StoredValues
 }
 
 export interface EtcdFeedOptions {
@@ -44,10 +45,14 @@ export class EtcdFeed {
   #healthy = false
   #progressTimer: Timer | undefined
   readonly #features: FeatureSupport
+  /** Some values have keys that must be waited for. */
+  readonly #preparesValues: boolean
+  #endToReload: (() => void) | undefined
 
   constructor(options: EtcdFeedOptions) {
     this.#options = options
     this.#features = new FeatureSupport(options.etcd, options.clock, options.logger)
+    this.#preparesValues = options.targets.some(({ values }) => values.mayWait)
     for (const target of options.targets) this.#bySegment.set(target.prefix.slice(options.root.length + 1, -1), target)
   }
 
@@ -74,6 +79,9 @@ export class EtcdFeed {
     this.#run(signal, () => { first?.() }).catch((error: unknown) => { if (!signal.aborted) this.#options.logger.error('The feed from etcd ended', error) })
     await followed
   }
+
+  /** Loads everything anew when there is something that could not be read. */
+  reloadUnreadable(): void { if (this.#options.targets.some(({ cache }) => cache.unreadableUnder('').length > 0)) this.#endToReload?.() }
 
   /** Resolves with true when the caches are at `revision`, with false after `timeoutMs`. */
   async waitFor(revision: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
@@ -110,9 +118,11 @@ export class EtcdFeed {
       const end = await this.#follow(signal, onFirst)
       this.#healthy = false
       if (signal.aborted) return
-      this.#options.logger.warn('Watch on etcd ended', { compactRevision: end.compactRevision, reason: end.error?.message })
-      await sleep(this.#options.clock, retryDelayMs, signal)
-      while (end.compactRevision !== undefined && !signal.aborted) {
+      if (end.reload !== true) {
+        this.#options.logger.warn('Watch on etcd ended', { compactRevision: end.compactRevision, reason: end.error?.message })
+        await sleep(this.#options.clock, retryDelayMs, signal)
+      }
+      while ((end.reload === true || end.compactRevision !== undefined) && !signal.aborted) {
         try { await this.#load(signal); break } catch (error) {
           this.#options.logger.error('Loading from etcd failed', error)
           await sleep(this.#options.clock, retryDelayMs, signal)
@@ -121,17 +131,41 @@ export class EtcdFeed {
     }
   }
 
-  #follow(signal: AbortSignal, onCreated: () => void): Promise<{ readonly compactRevision?: number; readonly error?: Error }> {
+  #follow(signal: AbortSignal, onCreated: () => void): Promise<{ readonly compactRevision?: number; readonly error?: Error; readonly reload?: true }> {
     const { etcd, root } = this.#options
     return new Promise((resolve) => {
-      const stop = (): void => { watch[Symbol.dispose](); resolve({}) }
+      /** What has come and still waits for a key. */
+      let behind: Promise<void> | undefined
+      let ended = false
+      const stop = (): void => { ended = true; watch[Symbol.dispose](); resolve({}) }
+      this.#endToReload = () => {
+        if (ended) return
+        ended = true
+        signal.removeEventListener('abort', stop)
+        // First: disposing may say that the watch has ended.
+        resolve({ reload: true })
+        watch[Symbol.dispose]()
+      }
       const watch = etcd.watch({ key: Buffer.from(`${root}/`), rangeEnd: Buffer.from(prefixEnd(`${root}/`)), startRevision: this.#revision + 1, progressNotify: true }, {
         created: () => { this.#healthy = true; onCreated() },
         events: (events, revision) => {
-          for (const event of events) this.#apply(event)
-          this.#reached(revision)
+          const wait = this.#prepare(events.filter(({ type }) => type === 'PUT').map(({ kv }) => kv))
+          const take = (): void => {
+            for (const event of events) this.#apply(event)
+            this.#reached(revision)
+          }
+          if (!wait && !behind) { take(); return }
+          const turn: Promise<void> = Promise.all([behind, wait]).then(() => {
+            if (behind === turn) behind = undefined
+            if (!ended) take()
+          })
+          behind = turn
         },
-        closed: (end) => { signal.removeEventListener('abort', stop); resolve(end) },
+        closed: (end) => {
+          ended = true
+          signal.removeEventListener('abort', stop)
+          resolve(end)
+        },
       })
       this.#watch = watch
       signal.addEventListener('abort', stop, { once: true })
@@ -142,18 +176,37 @@ export class EtcdFeed {
     const found = this.#targetOf(event.kv)
     if (!found) return
     const { target, key } = found
-    if (event.type === 'DELETE') { target.cache.delete(key, event.kv.modRevision); return }
-    const layout = this.#layoutOf(target, event.kv.value)
-    if (layout) target.cache.put(key, layout.value, event.kv.modRevision, layout.insertAt)
-    else { this.#options.logger.warn('Unreadable object in etcd', { key: `${target.prefix}${key}` }); target.cache.delete(key, event.kv.modRevision) }
+    const { cache } = target
+    if (event.type === 'DELETE') { cache.delete(key, event.kv.modRevision); return }
+    const { value, modRevision } = event.kv
+    const own = cache.expected(key, value)
+    if (own) { cache.put(key, own.isPlain ? value : own.layout.value, modRevision, own.layout.insertAt, own.object); return }
+    try {
+      const layout = target.values.open(event.kv.key, value)
+      cache.put(key, layout.value, modRevision, layout.insertAt)
+    } catch (error) {
+      cache.putUnreadable(key, modRevision, this.#reasonOf(error, target, key, modRevision))
+    }
   }
 
-  #layoutOf(target: FeedTarget, value: Uint8Array): { readonly value: Uint8Array; readonly insertAt: number } | undefined {
-    return isCanonical(value, target.cache.kind.head) ? { value, insertAt: findInsertAt(value) } : target.normalize(value)
+  /** @throws what is no unreadable value */
+  #reasonOf(error: unknown, target: FeedTarget, key: string, revision: number): string {
+    if (!(error instanceof UnreadableValueError)) throw error
+    this.#options.logger.warn('Unreadable object in etcd', { key: `${target.prefix}${key}`, why: error.message })
+    return error.describe(`${target.prefix}${key}`, revision)
+  }
+
+  #prepare(kvs: readonly EtcdKeyValue[]): Promise<unknown> | undefined {
+    const waits = kvs.flatMap((kv) => {
+      const wait = this.#preparesValues ? this.#targetOf(kv)?.target.values.prepare(kv.value) : undefined
+      return wait ? [wait] : []
+    })
+    return waits.length === 0 ? undefined : Promise.all(waits)
   }
 
   #targetOf(kv: EtcdKeyValue): { readonly target: FeedTarget; readonly key: string } | undefined {
-    const key = Buffer.from(kv.key.buffer, kv.key.byteOffset, kv.key.length).toString('latin1')
+    const { key: bytes } = kv
+    const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
     const from = this.#options.root.length + 1
     const first = key.indexOf('/', from)
     if (first < 0) return undefined
@@ -176,23 +229,29 @@ export class EtcdFeed {
     const { etcd, root } = this.#options
     const rangeEnd = Buffer.from(prefixEnd(`${root}/`))
     const objects = new Map<FeedTarget, StoredObject[]>(this.#options.targets.map((target) => [target, []]))
+    const unreadable = new Map<FeedTarget, Map<string, string>>(this.#options.targets.map((target) => [target, new Map()]))
     let key: Uint8Array = Buffer.from(`${root}/`)
     let revision = 0
     for (;;) {
       const page = await etcd.range({ key, rangeEnd, limit: pageLimit, ...(revision > 0 && { revision }) }, signal)
       if (revision === 0) revision = page.revision
+      await this.#prepare(page.kvs)
       for (const kv of page.kvs) {
         const found = this.#targetOf(kv)
         if (!found) continue
-        const layout = this.#layoutOf(found.target, kv.value)
-        if (layout) objects.get(found.target)?.push(new StoredObject(found.target.cache.kind, found.key, layout.value, kv.modRevision, layout.insertAt))
-        else this.#options.logger.warn('Unreadable object in etcd', { key: `${found.target.prefix}${found.key}` })
+        const { target, key: name } = found
+        try {
+          const layout = target.values.open(kv.key, kv.value)
+          objects.get(target)?.push(new StoredObject(target.cache.kind, name, layout.value, kv.modRevision, layout.insertAt))
+        } catch (error) {
+          unreadable.get(target)?.set(name, this.#reasonOf(error, target, name, kv.modRevision))
+        }
       }
       const last = page.kvs.at(-1)
       if (!page.more || !last) break
       key = Buffer.concat([last.key, Buffer.of(0)])
     }
-    for (const [target, found] of objects) target.cache.reset(found, revision)
+    for (const [target, found] of objects) target.cache.reset(found, revision, unreadable.get(target))
     this.#reached(revision)
   }
 }

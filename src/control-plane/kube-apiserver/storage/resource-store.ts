@@ -8,14 +8,16 @@ import { ApiError } from '../../../lib/client/api-error.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
 import { EtcdError, wasNotSent } from '../../../lib/etcd-client/etcd-client.ts'
 import type { EtcdClient, EtcdCompare, EtcdKeyValue, EtcdOperation } from '../../../lib/etcd-client/etcd-client.ts'
-import { alreadyExists, expired, internalError, notFound, resourceVersionTooLarge, serverTimeout, storageFailure, timedOut } from '../endpoints/api-errors.ts'
+import { alreadyExists, conflict, expired, internalError, notFound, resourceVersionTooLarge, serverTimeout, storageFailure, storeReadError, timedOut } from '../endpoints/api-errors.ts'
 import type { GroupResource } from '../endpoints/api-errors.ts'
 import { encodeContinueToken } from './continue-token.ts'
 import type { ContinueToken } from './continue-token.ts'
 import type { EtcdFeed, FeedTarget } from './etcd-feed.ts'
 import { prefixEnd } from './storage-keys.ts'
-import { StoredObject, encodeForStorage, findInsertAt, isCanonical, withResourceVersion } from './stored-object.ts'
-import type { WatchCache } from './watch-cache.ts'
+import { StoredObject, encodeForStorage, withResourceVersion } from './stored-object.ts'
+import { TransformError } from './encryption/value-transformer.ts'
+import { UnreadableValueError } from './stored-values.ts'
+import type { ExpectedWrite, WatchCache } from './watch-cache.ts'
 
 /** Writes that go with an object's own: a Service's IPAddress. */
 export interface ExtraOperations {
@@ -51,8 +53,11 @@ export class ResourceStore {
   readonly target: FeedTarget
   readonly #etcd: EtcdClient
   readonly #feed: EtcdFeed
+  /** Gets and lists are answered from etcd, however old an answer they would take (`--watch-cache=false`). The cache is there all the same, for watches and for this server's own needs. */
+  readonly uncached: boolean
 
-  constructor(resource: GroupResource, target: FeedTarget, etcd: EtcdClient, feed: EtcdFeed) {
+  constructor(resource: GroupResource, target: FeedTarget, etcd: EtcdClient, feed: EtcdFeed, uncached = false) {
+    this.uncached = uncached
     this.resource = resource
     this.target = target
     this.#etcd = etcd
@@ -70,11 +75,39 @@ export class ResourceStore {
   /** The newest state, asked of etcd. */
   async get(key: string, signal: AbortSignal): Promise<StoredObject | undefined> {
     const { kvs } = await this.#range({ key: this.etcdKey(key) }, signal)
-    return kvs[0] && this.#fromEtcd(key, kvs[0])
+    return kvs[0] && await this.#fromEtcd(key, kvs[0])
+  }
+
+  /** The newest state, and whether a write would give etcd other bytes though nothing of the object changes. */
+  async #getFresh(key: string, signal: AbortSignal): Promise<{ readonly object: StoredObject | undefined; readonly outdated: boolean }> {
+    const { kvs: [kv] } = await this.#range({ key: this.etcdKey(key) }, signal)
+    if (!kv) return { object: undefined, outdated: false }
+    const object = await this.#fromEtcd(key, kv)
+    return { object, outdated: this.target.values.isOutdated(this.etcdKey(key), kv.value) }
+  }
+
+  /** The write of an object, for a transaction with others. Nothing is checked. */
+  putOperation(key: string, object: ApiObject): EtcdOperation {
+    return { type: 'put', key: this.etcdKey(key), value: this.#encode(this.etcdKey(key), object).sealed }
+  }
+
+  #encode(etcdKey: Uint8Array, object: ApiObject): ExpectedWrite {
+    const layout = encodeForStorage(object)
+    let sealed
+    try { sealed = this.target.values.seal(etcdKey, layout.value, object) } catch (error) {
+      if (error instanceof TransformError) throw internalError(error.message)
+      throw error
+    }
+    return { sealed, layout, isPlain: sealed === layout.value, object }
   }
 
   /** The cached state, at least as new as `revision` (0: whatever is there). */
   async getCached(key: string, revision: number, signal: AbortSignal): Promise<StoredObject | undefined> {
+    if (this.uncached) {
+      const { kvs: [kv], revision: newest } = await this.#range({ key: this.etcdKey(key) }, signal)
+      if (newest < revision) throw resourceVersionTooLarge(revision, newest)
+      return kv && await this.#fromEtcd(key, kv)
+    }
     await this.catchUp(revision, signal)
     return this.cache.get(key)
   }
@@ -99,8 +132,11 @@ export class ResourceStore {
     const at = exactRevision ?? (token && token.revision > 0 ? token.revision : undefined)
     const start = token ? prefix + token.start : prefix
     if (at !== undefined && at > this.#feed.revision && this.canCatchUp) await this.catchUp(at, signal)
+    const unreadable = this.cache.unreadableUnder(prefix)
+    // A list that leaves something out without saying so would have its readers delete what belongs to it.
+    if (unreadable.length > 0 && source === 'cache') throw storeReadError(this.resource, unreadable.map(([key, why]) => ({ key: `${this.target.prefix}${key}`, why })))
     // Nothing of this resource has changed since: the cache still shows that revision.
-    if (at === undefined ? source === 'cache' : at <= this.#feed.revision && this.cache.changedAt <= at) return this.#pageOf(prefix, this.cache.list(prefix, start, limit === 0 ? Infinity : limit), limit, at ?? this.#feed.revision)
+    if (at === undefined ? source === 'cache' : !this.uncached && at <= this.#feed.revision && this.cache.changedAt <= at) return this.#pageOf(prefix, this.cache.list(prefix, start, limit === 0 ? Infinity : limit), limit, at ?? this.#feed.revision)
     const from = `${this.target.prefix}${start}`
     const end = prefixEnd(`${this.target.prefix}${prefix}`)
     let page
@@ -117,7 +153,7 @@ export class ResourceStore {
       }
       throw this.#storageError(error, 'list')
     }
-    const objects = page.kvs.map((kv) => this.#fromEtcd(Buffer.from(kv.key).toString('latin1').slice(this.target.prefix.length), kv)).filter((o) => o !== undefined)
+    const objects = await Promise.all(page.kvs.map((kv) => this.#fromEtcd(Buffer.from(kv.key).toString('latin1').slice(this.target.prefix.length), kv)))
     const last = objects.at(-1)
     const remaining = Math.max(0, page.count - page.kvs.length)
     const revision = at ?? page.revision
@@ -134,16 +170,16 @@ export class ResourceStore {
 
   /** @throws ApiError AlreadyExists */
   async create(key: string, object: ApiObject, signal: AbortSignal, extra?: ExtraOperations, lease?: bigint): Promise<StoredObject> {
-    const { value, insertAt } = encodeForStorage(object)
     const etcdKey = this.etcdKey(key)
-    using _expected = this.cache.expect(key, value, object)
+    const write = this.#encode(etcdKey, object)
+    using _expected = this.cache.expect(key, write)
     const { succeeded, revision } = await this.#txn({
       compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: 0 }, ...(extra?.compare ?? [])],
-      success: [{ type: 'put', key: etcdKey, value, ...(lease !== undefined && { lease }) }, ...(extra?.success ?? [])],
+      success: [{ type: 'put', key: etcdKey, value: write.sealed, ...(lease !== undefined && { lease }) }, ...(extra?.success ?? [])],
       failure: [],
     }, signal, 'create')
     if (!succeeded) throw alreadyExists(this.resource, object.metadata.name)
-    return this.#written(key, value, insertAt, revision, object)
+    return this.#written(key, write, revision)
   }
 
   /**
@@ -154,7 +190,16 @@ export class ResourceStore {
     let current = this.cache.get(key)
     // Absence in the cache proves nothing.
     let fresh = false
-    if (!current) { current = await this.get(key, signal); fresh = true }
+    /** With `fresh`: what etcd holds is in an old form. */
+    let outdated = false
+    const refresh = async (): Promise<StoredObject | undefined> => {
+      const newest = await this.#getFresh(key, signal)
+      fresh = true
+      outdated = newest.outdated
+      return newest.object
+    }
+    const etcdKey = this.etcdKey(key)
+    if (!current) current = await refresh()
     // Somebody's write succeeds in every round, so this ends, or the request's time does.
     for (;;) {
       if (signal.aborted) throw timedOut('request did not complete within the allotted timeout')
@@ -163,59 +208,81 @@ export class ResourceStore {
         decision = await decide(current)
       } catch (error) {
         if (fresh || !(error instanceof ApiError)) throw error
-        const newest = await this.get(key, signal)
-        fresh = true
+        const newest = await refresh()
         if (newest?.revision === current?.revision) throw error
         current = newest
         continue
       }
-      const etcdKey = this.etcdKey(key)
       const unchanged = decision.type === 'keep'
-      const encoded = decision.type === 'put' ? encodeForStorage(decision.object) : undefined
-      if (unchanged || (current && encoded && decision.type === 'put' && isSame(encoded.value, decision.object, current))) {
+      const write = decision.type === 'put' ? this.#encode(etcdKey, decision.object) : undefined
+      if (unchanged || (current && write && isSame(write.layout.value, write.object, current))) {
         if (!current) throw notFound(this.resource, name)
-        if (fresh) return { object: current, outcome: 'unchanged' }
-        const newest = await this.get(key, signal)
-        fresh = true
-        if (newest?.revision === current.revision) return { object: current, outcome: 'unchanged' }
-        current = newest
-        continue
+        if (!fresh) {
+          const newest = await refresh()
+          if (newest?.revision !== current.revision) { current = newest; continue }
+        }
+        // The same object is written again only to bring its bytes up to date: that is how encryption reaches what is there already.
+        if (unchanged || !outdated) return { object: current, outcome: 'unchanged' }
       }
       const extra = decision.type === 'keep' ? undefined : decision.extra
-      const operation: EtcdOperation = encoded
-        ? { type: 'put', key: etcdKey, value: encoded.value, ...(decision.type === 'put' && decision.lease !== undefined && { lease: decision.lease }) }
+      const operation: EtcdOperation = write
+        ? { type: 'put', key: etcdKey, value: write.sealed, ...(decision.type === 'put' && decision.lease !== undefined && { lease: decision.lease }) }
         : { type: 'deleteRange', key: etcdKey }
-      using _expected = encoded && decision.type === 'put' ? this.cache.expect(key, encoded.value, decision.object) : undefined
+      using _expected = write && this.cache.expect(key, write)
       const result = await this.#txn({
         compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: current?.revision ?? 0 }, ...(extra?.compare ?? [])],
         success: [operation, ...(extra?.success ?? [])],
         failure: [{ type: 'range', key: etcdKey }],
-      }, signal, encoded ? 'update' : 'delete')
+      }, signal, write ? 'update' : 'delete')
       if (result.succeeded) {
-        if (decision.type === 'put' && encoded) return { object: this.#written(key, encoded.value, encoded.insertAt, result.revision, decision.object), outcome: current ? 'updated' : 'created' }
+        if (write) return { object: this.#written(key, write, result.revision), outcome: current ? 'updated' : 'created' }
         if (!current) throw notFound(this.resource, name)
         const last = decision.type === 'delete' && decision.last ? encodeForStorage(decision.last) : { value: current.value, insertAt: current.insertAt }
         return { object: new StoredObject(this.cache.kind, key, last.value, result.revision, last.insertAt), outcome: 'deleted' }
       }
       const range = result.results[0]
       const kv = range?.type === 'range' ? range.kvs[0] : undefined
-      current = kv && this.#fromEtcd(key, kv)
+      current = kv && await this.#fromEtcd(key, kv)
       fresh = true
+      outdated = kv !== undefined && this.target.values.isOutdated(etcdKey, kv.value)
+    }
+  }
+
+  /** Removes what nobody can read. @throws ApiError NotFound, Conflict when it can be read */
+  async removeUnreadable(key: string, name: string, dryRun: boolean, signal: AbortSignal): Promise<void> {
+    const etcdKey = this.etcdKey(key)
+    const { values } = this.target
+    for (;;) {
+      const { kvs: [kv] } = await this.#range({ key: etcdKey }, signal)
+      if (!kv) throw notFound(this.resource, name)
+      if (values.mayWait) await values.prepare(kv.value)
+      if (values.canRead(etcdKey, kv.value)) throw conflict(this.resource, name, 'it can be read: delete it without ignoreStoreReadErrorWithClusterBreakingPotential')
+      if (dryRun) return
+      const { succeeded } = await this.#txn({ compare: [{ key: etcdKey, target: 'MOD', result: 'EQUAL', number: kv.modRevision }], success: [{ type: 'deleteRange', key: etcdKey }], failure: [] }, signal, 'delete')
+      if (succeeded) return
     }
   }
 
   /** A stored object for what this process has just written. */
-  #written(key: string, value: Uint8Array, insertAt: number, revision: number, object: ApiObject): StoredObject {
+  #written(key: string, { layout, object }: ExpectedWrite, revision: number): StoredObject {
     const cached = this.cache.get(key)
-    return cached?.revision === revision ? cached : new StoredObject(this.cache.kind, key, value, revision, insertAt, withResourceVersion(object, String(revision)))
+    return cached?.revision === revision ? cached : new StoredObject(this.cache.kind, key, layout.value, revision, layout.insertAt, withResourceVersion(object, String(revision)))
   }
 
-  #fromEtcd(key: string, kv: EtcdKeyValue): StoredObject | undefined {
+  /** @throws ApiError when it can't be read */
+  async #fromEtcd(key: string, kv: EtcdKeyValue): Promise<StoredObject> {
     const cached = this.cache.get(key)
     if (cached?.revision === kv.modRevision) return cached
-    const layout = isCanonical(kv.value, this.cache.kind.head) ? { value: kv.value, insertAt: findInsertAt(kv.value) } : this.target.normalize(kv.value)
-    if (!layout) throw internalError(`the object ${this.target.prefix}${key} can't be read`)
-    return new StoredObject(this.cache.kind, key, layout.value, kv.modRevision, layout.insertAt)
+    const { values } = this.target
+    const { value } = kv
+    if (values.mayWait) await values.prepare(value)
+    try {
+      const layout = values.open(this.etcdKey(key), value)
+      return new StoredObject(this.cache.kind, key, layout.value, kv.modRevision, layout.insertAt)
+    } catch (error) {
+      if (error instanceof UnreadableValueError) throw internalError(error.describe(`${this.target.prefix}${key}`, kv.modRevision))
+      throw error
+    }
   }
 
   async #range(request: Parameters<EtcdClient['range']>[0], signal: AbortSignal): ReturnType<EtcdClient['range']> {
@@ -227,7 +294,6 @@ export class ResourceStore {
   }
 
   /** What a client is told: to try again where that is safe, else what etcd said, since whether a change was made is not known. */
-
   #storageError(error: unknown, operation: string): unknown {
     if (!(error instanceof EtcdError)) return error
     if (error.reason === 'DeadlineExceeded') return timedOut('request did not complete within the allotted timeout')

@@ -1,11 +1,12 @@
-// One object as the API server keeps it: the very bytes that etcd holds, plus the place where the resourceVersion belongs.
+// One object as the API server keeps it: the bytes that it serves, plus the place where the resourceVersion belongs. Where etcd holds plain JSON they
+// are the very bytes that etcd holds; else they are made from those once (stored-values.ts).
 //
 // Rule it keeps: bytes are made once, when the object is written. Get, list, watch and the store share them; the resourceVersion, which etcd
 // alone knows, is spliced in on the way out. The parsed form is made when somebody asks, shared by all who hold it (weakly, so that the heap
 // stays small), and deeply readonly.
+import { parseExactJson, stringifyExactJson } from '../../../lib/base/exact-json.ts'
 import type { JsonObject, JsonValue } from '../../../lib/base/json.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
-import { parseJson } from './parse-json.ts'
 
 const decoder = new TextDecoder()
 
@@ -31,7 +32,7 @@ export class StoredObject {
   readonly kind: StoredKind
   /** `<namespace>/<name>` or `<name>`. */
   readonly key: string
-  /** JSON without resourceVersion, as etcd has it. Never written to. */
+  /** JSON without resourceVersion. Never written to: an embedded etcd holds the same bytes. */
   readonly value: Uint8Array
   readonly revision: number
   /** Offset in `value` at which `,"resourceVersion":"N"` belongs. */
@@ -57,7 +58,7 @@ export class StoredObject {
     if (held) return held
     const text = `${decoder.decode(this.value.subarray(0, this.insertAt))}${versionText(this.revision)}${decoder.decode(this.value.subarray(this.insertAt))}`
     // cast: only encoded API objects are stored
-    const object = parseJson(text) as unknown as ApiObject
+    const object = parseExactJson(text) as unknown as ApiObject
     this.#object = new WeakRef(this.kind.freeze ? deepFreeze(object) : object)
     return object
   }
@@ -107,27 +108,17 @@ export class StoredObject {
 const versionText = (revision: number): string => `,"resourceVersion":"${revision}"`
 const versionLength = (revision: number): number => 21 + String(revision).length
 
-/** The bytes to store, and where the resourceVersion goes. Key order: kind, apiVersion, metadata (name, generateName, namespace, uid first), the rest. */
-export function encodeForStorage(object: ApiObject): { readonly value: Uint8Array; readonly insertAt: number } {
+/** An object's served bytes and where the resourceVersion goes into them. */
+export interface StoredLayout { readonly value: Uint8Array; readonly insertAt: number }
+
+/** The bytes to serve, and where the resourceVersion goes. Key order: kind, apiVersion, metadata (name, generateName, namespace, uid first), the rest. */
+export function encodeForStorage(object: ApiObject): StoredLayout {
   const { kind, apiVersion, metadata, ...rest } = object
   const { name, generateName, namespace, uid, resourceVersion: _ignored, ...meta } = metadata
-  const text = stringifyJson({ kind, apiVersion, metadata: { name, generateName, namespace, uid, ...meta }, ...rest })
+  const text = stringifyExactJson({ kind, apiVersion, metadata: { name, generateName, namespace, uid, ...meta }, ...rest })
   const value = Buffer.from(text)
   return { value, insertAt: findInsertAt(value) }
 }
-
-/** JSON text; int64 values that a number can't hold stand as bigint in objects and as plain digits in the text. */
-export function stringifyJson(value: unknown): string {
-  try {
-    return JSON.stringify(value)
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error
-    return JSON.stringify(value, (_key, v: unknown) => (typeof v === 'bigint' ? rawJson(String(v)) : v))
-  }
-}
-
-// cast: JSON.rawJSON is in V8 since Node 22 and not yet in TypeScript's library
-const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
 
 const uidMarker = Buffer.from('"uid":"')
 

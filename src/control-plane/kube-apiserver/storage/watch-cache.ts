@@ -9,13 +9,24 @@ import { CacheWatcher } from './cache-watcher.ts'
 import type { WatcherOptions } from './cache-watcher.ts'
 import { SortedKeys } from './sorted-keys.ts'
 import type { ApiObject } from '../../../lib/client/api-client.ts'
-import type { StoredKind } from './stored-object.ts'
+import type { StoredKind, StoredLayout } from './stored-object.ts'
 import { StoredObject, asApiObject, encodeForStorage, withResourceVersion } from './stored-object.ts'
 
 /** Called for every change, for those inside the server who keep something up to date (RBAC rules, IP allocation). */
 export type CacheListener = (event: CacheEvent) => void
 
 const defaultWindow = 4096
+
+/** A write that is on its way. */
+export interface ExpectedWrite {
+  /** As etcd gets it. */
+  readonly sealed: Uint8Array
+  /** As it is served. */
+  readonly layout: StoredLayout
+  /** The two are the same bytes. */
+  readonly isPlain: boolean
+  readonly object: ApiObject
+}
 
 export class WatchCache {
   readonly kind: StoredKind
@@ -36,7 +47,9 @@ export class WatchCache {
   readonly #watchersByNode = new Map<string, Set<CacheWatcher>>()
   readonly #listeners: CacheListener[] = []
   /** Objects that are being written: when the feed brings these very bytes, nobody needs to parse them. */
-  readonly #expected = new Map<string, { readonly value: Uint8Array; readonly object: ApiObject }>()
+  readonly #expected = new Map<string, ExpectedWrite>()
+  /** Objects that etcd has and nobody can read, with the reason. */
+  readonly #unreadable = new Map<string, string>()
 
   constructor(kind: StoredKind, windowLimit = defaultWindow) {
     this.kind = kind
@@ -59,8 +72,10 @@ export class WatchCache {
   countAfter(prefix: string, key: string): number { return this.#keys.countAfter(prefix, key) }
 
   /** Replaces everything, at the start and when changes were lost. Watchers end: their clients list again. */
-  reset(objects: readonly StoredObject[], revision: number): void {
+  reset(objects: readonly StoredObject[], revision: number, unreadable?: ReadonlyMap<string, string>): void {
     const before = new Map(this.#objects)
+    this.#unreadable.clear()
+    for (const [key, reason] of unreadable ?? []) this.#unreadable.set(key, reason)
     this.#objects.clear()
     for (const key of before.keys()) this.#keys.delete(key)
     for (const object of objects) { this.#objects.set(object.key, object); this.#keys.add(object.key) }
@@ -77,18 +92,19 @@ export class WatchCache {
     for (const gone of before.values()) this.#tellListeners(new CacheEvent(revision, undefined, gone))
   }
 
-  put(key: string, value: Uint8Array, revision: number, insertAt: number): void {
+  /** @param object what the bytes hold, where that is known without parsing them */
+  put(key: string, value: Uint8Array, revision: number, insertAt: number, object?: ApiObject): void {
     const previous = this.#objects.get(key)
     if (previous && previous.revision >= revision) return
-    const expected = this.#expected.get(key)
-    const isOwn = expected !== undefined && Buffer.compare(expected.value, value) === 0
-    const current = new StoredObject(this.kind, key, value, revision, insertAt, isOwn ? withResourceVersion(expected.object, String(revision)) : undefined)
+    this.#unreadable.delete(key)
+    const current = new StoredObject(this.kind, key, value, revision, insertAt, object && withResourceVersion(object, String(revision)))
     this.#objects.set(key, current)
     if (!previous) this.#keys.add(key)
     this.#record(new CacheEvent(revision, current, previous))
   }
 
   delete(key: string, revision: number): void {
+    this.#unreadable.delete(key)
     const previous = this.#objects.get(key)
     if (!previous) return
     this.#objects.delete(key)
@@ -96,11 +112,27 @@ export class WatchCache {
     this.#record(new CacheEvent(revision, undefined, previous))
   }
 
+  /** The key holds something that nobody can read: for watchers the object is gone, lists say that they are not whole. */
+  putUnreadable(key: string, revision: number, reason: string): void {
+    this.delete(key, revision)
+    this.#unreadable.set(key, reason)
+  }
+
+  /** What can't be read under a prefix: keys with their reasons. */
+  unreadableUnder(prefix: string): readonly (readonly [string, string])[] {
+    return this.#unreadable.size === 0 ? [] : [...this.#unreadable].filter(([key]) => key.startsWith(prefix))
+  }
+
   /** Tells of a write that is on its way, with the object that its bytes hold. Until the result is disposed of. */
-  expect(key: string, value: Uint8Array, object: ApiObject): Disposable {
-    const entry = { value, object }
-    this.#expected.set(key, entry)
-    return { [Symbol.dispose]: () => { if (this.#expected.get(key) === entry) this.#expected.delete(key) } }
+  expect(key: string, write: ExpectedWrite): Disposable {
+    this.#expected.set(key, write)
+    return { [Symbol.dispose]: () => { if (this.#expected.get(key) === write) this.#expected.delete(key) } }
+  }
+
+  /** The write on its way that gives etcd these very bytes: nobody needs to read them. */
+  expected(key: string, sealed: Uint8Array): ExpectedWrite | undefined {
+    const write = this.#expected.get(key)
+    return write && Buffer.compare(write.sealed, sealed) === 0 ? write : undefined
   }
 
   listen(listener: CacheListener): void { this.#listeners.push(listener) }

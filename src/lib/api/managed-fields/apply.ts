@@ -6,10 +6,11 @@ import { deepEqual } from '../../apimachinery/equality.ts'
 import { joinApiVersion, splitApiVersion } from '../../apimachinery/owner-reference.ts'
 import { newApplyConflict, newBadRequest, type Status } from '../../apimachinery/status.ts'
 import { zeroMessage } from '../message-plan.ts'
-import { emptyFieldSet, FieldSet, fieldElement, fieldSetOf, FieldSetBuilder, formatPath, type PathElement } from './field-set.ts'
+import { emptyFieldSet, fieldSetOf, formatPath, type FieldSet, type PathElement } from './field-set.ts'
 import { capUpdateManagers, decodeManagers, describeManager, encodeManagers, managerKey, timeOf, type ManagerEntry, type Managers } from './managers.ts'
 import { objectType, type MergeType } from './merge-type.ts'
-import { checkTyped, compareTyped, mergeTyped, removeItems, toFieldSet, TypedValueError, withNamedParents, type Comparison } from './typed-walks.ts'
+import { finishSteps, Pieces, type Steps } from './pieces.ts'
+import { checkTyped, compareTyped, mergeTyped, removeItems, startComparison, toFieldSet, TypedValueError, withNamedParents, type Comparison } from './typed-walks.ts'
 
 export interface FieldManagerOptions {
   /** The object's type in the schema. */
@@ -58,9 +59,9 @@ function withoutManagedFields(object: JsonObject): JsonObject {
   return { ...object, metadata: rest }
 }
 
-function withManagers(object: JsonObject, managers: Managers): JsonObject {
+function withManagers(object: JsonObject, managers: Managers, pieces?: Pieces): JsonObject {
   const { managedFields: _managedFields, ...rest } = metadataOf(object)
-  const entries = encodeManagers(managers)
+  const entries = encodeManagers(managers, pieces)
   return { ...object, metadata: entries.length === 0 ? rest : { ...rest, managedFields: entries } }
 }
 
@@ -82,11 +83,11 @@ function changeOwners(comparison: Comparison, managers: Managers, self: string, 
   for (const [key, entry] of managers) {
     if (key === self) { out.set(key, entry); continue }
     const clash = entry.set.intersection(touched)
-    if (!clash.isEmpty) conflicts.push(...clash.paths().map((path) => ({ entry, path })))
+    if (!force) for (const path of clash.paths()) conflicts.push({ entry, path })
     const set = entry.set.difference(clash).difference(comparison.removed)
     if (!set.isEmpty) out.set(key, { ...entry, set })
   }
-  return { conflicts: force ? [] : conflicts, managers: out }
+  return { conflicts, managers: out }
 }
 
 /** Applies a configuration. */
@@ -224,7 +225,11 @@ export interface TrackOptions extends FieldManagerOptions {
  * The object of a create, update or patch with its managedFields brought up to date. A client may reset them (`[]` or `[{}]`) or send its own;
  * an existing object that nobody tracks stays untracked.
  */
-export function trackUpdate(options: TrackOptions): JsonObject {
+export function trackUpdate(options: TrackOptions): JsonObject { return finishSteps(trackUpdateSteps(options)) }
+
+/** The same for who must not be held up by a large object: yields after each piece of the work. */
+export function* trackUpdateSteps(options: TrackOptions): Steps<JsonObject> {
+  const pieces = new Pieces()
   const { old, object } = options
   const type = objectType(options.typeId)
   const sent = metadataOf(object)['managedFields']
@@ -232,10 +237,13 @@ export function trackUpdate(options: TrackOptions): JsonObject {
   const before = startingManagers(sent, stored, (options.subresource ?? '') !== '')
   const clean = withoutManagedFields(object)
   if (before.size === 0 && old !== undefined) return clean
+  yield
   const base = old === undefined ? { ...zeroMessage(options.typeId) } as JsonObject : withoutManagedFields(old) // cast: the zero object is plain JSON
   let comparison: Comparison
   try {
-    comparison = filterComparison(compareTyped(base, clean, type), options.resetFields)
+    const compared = startComparison(base, clean, type, pieces)
+    while (pieces.next()) yield
+    comparison = filterComparison(compared(), options.resetFields)
   } catch (error) {
     // An object that doesn't fit its type keeps the managers that it had.
     if (error instanceof TypedValueError) return withManagers(clean, before)
@@ -248,7 +256,10 @@ export function trackUpdate(options: TrackOptions): JsonObject {
     const key = managerKey(self)
     owners.set(key, { ...self, set: own.union(owners.get(key)?.set ?? emptyFieldSet) })
   }
-  return withManagers(clean, capUpdateManagers(owners))
+  yield
+  const tracked = withManagers(clean, capUpdateManagers(owners), pieces)
+  while (pieces.next()) yield
+  return tracked
 }
 
 function startingManagers(sent: JsonValue | undefined, stored: JsonValue | undefined, isSubresource: boolean): Managers {
@@ -264,8 +275,4 @@ function startingManagers(sent: JsonValue | undefined, stored: JsonValue | undef
 }
 
 /** Paths as FieldSets, for an endpoint's `resetFields`: `resetFieldsOf(['status'])`, `resetFieldsOf(['spec'], ['metadata', 'labels'])`. */
-export function resetFieldsOf(...paths: readonly (readonly string[])[]): FieldSet {
-  const builder = new FieldSetBuilder()
-  for (const path of paths) builder.add(path.map(fieldElement))
-  return builder.set()
-}
+export function resetFieldsOf(...paths: readonly (readonly string[])[]): FieldSet { return fieldSetOf(paths) }

@@ -2,6 +2,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../../base/json.ts'
 import { formatTime } from '../../base/clock.ts'
 import { parseFieldsV1, type FieldSet } from './field-set.ts'
+import type { Pieces } from './pieces.ts'
 
 export interface ManagerEntry {
   readonly manager: string
@@ -37,12 +38,12 @@ export function decodeManagers(entries: JsonValue | undefined): Managers | undef
   return managers
 }
 
-/** The entries as they stand in metadata: appliers first, then by time and name. */
-export function encodeManagers(managers: Managers): readonly JsonObject[] {
+/** The entries as they stand in metadata: appliers first, then by time and name. With `pieces` they are complete when those are done. */
+export function encodeManagers(managers: Managers, pieces?: Pieces): readonly JsonObject[] {
   const rank = (entry: ManagerEntry): readonly (string | number)[] => [entry.operation, entry.time === undefined ? 0 : Math.floor(Date.parse(entry.time) / 1000), entry.manager, entry.apiVersion, entry.subresource]
   return [...managers.values()].sort((a, b) => compareRanks(rank(a), rank(b))).map((entry): JsonObject => ({
     ...(entry.manager === '' ? {} : { manager: entry.manager }), operation: entry.operation, apiVersion: entry.apiVersion, ...(entry.time === undefined ? {} : { time: entry.time }), fieldsType: 'FieldsV1',
-    fieldsV1: entry.set.toFieldsV1(), ...(entry.subresource === '' ? {} : { subresource: entry.subresource }),
+    fieldsV1: entry.set.toFieldsV1(pieces), ...(entry.subresource === '' ? {} : { subresource: entry.subresource }),
   }))
 }
 

@@ -52,10 +52,7 @@ func (w *world) cached() (*resource, error) {
 
 var cacherChecks = []check{
 	{"feature check", func(ctx context.Context, w *world) (string, error) {
-		client, err := w.connect()
-		if err != nil {
-			return "", err
-		}
+		client := must(w.connect())
 		defer client.Close()
 		checker := etcdfeature.NewDefaultFeatureSupportChecker()
 		checker.CheckClient(ctx, client, storage.RequestWatchProgress)
@@ -67,24 +64,13 @@ var cacherChecks = []check{
 		return "consistent lists from the cache are supported", nil
 	}},
 	{"consistent lists from the watch cache", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.cached()
-		if err != nil {
-			return "", err
-		}
-		if err := r.fill(ctx, 5); err != nil {
-			return "", err
-		}
+		r := must(w.cached())
+		ensure(r.fill(ctx, 5))
 		started := time.Now()
 		for i := 0; i < 10; i++ {
 			// Without an answer to the progress request each of these would wait three seconds.
-			answer, err := w.client.Put(ctx, "/elsewhere", strconv.Itoa(i))
-			if err != nil {
-				return "", err
-			}
-			list, err := r.list(ctx, storage.ListOptions{})
-			if err != nil {
-				return "", err
-			}
+			answer := must(w.client.Put(ctx, "/elsewhere", strconv.Itoa(i)))
+			list := must(r.list(ctx, storage.ListOptions{}))
 			at, _ := strconv.ParseInt(list.ResourceVersion, 10, 64)
 			if len(list.Items) != 5 || at < answer.Header.Revision {
 				return "", fmt.Errorf("%d items at %d, wrote %d before", len(list.Items), at, answer.Header.Revision)
@@ -93,13 +79,8 @@ var cacherChecks = []check{
 		took := time.Since(started)
 		for i := 0; i < 20; i++ {
 			name := fmt.Sprintf("own%d", i)
-			if _, err := r.create(ctx, pod(name)); err != nil {
-				return "", err
-			}
-			list, err := r.list(ctx, storage.ListOptions{})
-			if err != nil {
-				return "", err
-			}
+			must(r.create(ctx, pod(name)))
+			list := must(r.list(ctx, storage.ListOptions{}))
 			if len(list.Items) != 6+i {
 				return "", fmt.Errorf("what was just written is missing: %d items", len(list.Items))
 			}
@@ -107,90 +88,41 @@ var cacherChecks = []check{
 		return fmt.Sprintf("10 after writes elsewhere, fast: %v; 20 after own writes, each complete", took < 3*time.Second), nil
 	}},
 	{"watch cache: pages, exact and old lists", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.cached()
-		if err != nil {
-			return "", err
-		}
-		if err := r.fill(ctx, 10); err != nil {
-			return "", err
-		}
-		first, err := r.list(ctx, page(4, ""))
-		if err != nil {
-			return "", err
-		}
-		if _, err := r.delete(ctx, "p0005"); err != nil {
-			return "", err
-		}
-		second, err := r.list(ctx, page(4, first.Continue))
-		if err != nil {
-			return "", err
-		}
-		exact, err := r.list(ctx, storage.ListOptions{ResourceVersion: first.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact})
-		if err != nil {
-			return "", err
-		}
+		r := must(w.cached())
+		ensure(r.fill(ctx, 10))
+		first := must(r.list(ctx, page(4, "")))
+		must(r.delete(ctx, "p0005"))
+		second := must(r.list(ctx, page(4, first.Continue)))
+		exact := must(r.list(ctx, storage.ListOptions{ResourceVersion: first.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact}))
 		return fmt.Sprintf("%s; %s; exact: %d", names(first), names(second), len(exact.Items)), nil
 	}},
 	{"watch cache: initial events, then a bookmark, then changes", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.cached()
-		if err != nil {
-			return "", err
-		}
-		if err := r.fill(ctx, 3); err != nil {
-			return "", err
-		}
+		r := must(w.cached())
+		ensure(r.fill(ctx, 3))
 		predicate := everything()
 		predicate.AllowWatchBookmarks = true
 		yes := true
-		watching, err := r.Watch(ctx, r.dir(), storage.ListOptions{Recursive: true, Predicate: predicate, SendInitialEvents: &yes, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan})
-		if err != nil {
-			return "", err
-		}
+		watching := must(r.Watch(ctx, r.dir(), storage.ListOptions{Recursive: true, Predicate: predicate, SendInitialEvents: &yes, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}))
 		defer watching.Stop()
-		seen, err := texts(watching, 3)
-		if err != nil {
-			return "", err
-		}
-		mark, err := next(watching)
-		if err != nil {
-			return "", err
-		}
+		seen := must(texts(watching, 3))
+		mark := must(next(watching))
 		p, ok := mark.Object.(*example.Pod)
 		if !ok || mark.Type != watch.Bookmark {
 			return "", fmt.Errorf("not the bookmark: %s", text(mark))
 		}
-		if _, err := r.annotate(ctx, "p0001", "new"); err != nil {
-			return "", err
-		}
-		if _, err := r.delete(ctx, "p0002"); err != nil {
-			return "", err
-		}
-		then, err := texts(watching, 2)
-		if err != nil {
-			return "", err
-		}
+		must(r.annotate(ctx, "p0001", "new"))
+		must(r.delete(ctx, "p0002"))
+		then := must(texts(watching, 2))
 		return fmt.Sprintf("%s | end of initial events: %s | %s", seen, p.Annotations[metav1.InitialEventsAnnotationKey], then), nil
 	}},
 	{"two watch caches over one etcd agree", func(ctx context.Context, w *world) (string, error) {
-		a, err := w.cached()
-		if err != nil {
-			return "", err
-		}
+		a := must(w.cached())
 		// The second one is another API server's: the same keys through clients of its own.
 		w.count--
-		b, err := w.cached()
-		if err != nil {
-			return "", err
-		}
+		b := must(w.cached())
 		for i := 0; i < 30; i++ {
-			made, err := a.create(ctx, pod(fmt.Sprintf("p%04d", i)))
-			if err != nil {
-				return "", err
-			}
-			list, err := b.list(ctx, storage.ListOptions{})
-			if err != nil {
-				return "", err
-			}
+			made := must(a.create(ctx, pod(fmt.Sprintf("p%04d", i))))
+			list := must(b.list(ctx, storage.ListOptions{}))
 			written, _ := strconv.ParseInt(made.ResourceVersion, 10, 64)
 			at, _ := strconv.ParseInt(list.ResourceVersion, 10, 64)
 			if at < written || len(list.Items) != i+1 {

@@ -28,28 +28,17 @@ func (w *world) leaseOf(ctx context.Context, key string) (clientv3.LeaseID, erro
 
 var leaseChecks = []check{
 	{"events share leases", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(func(c *storagebackend.Config) { c.LeaseManagerConfig.MaxObjectCount = 3 })
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(func(c *storagebackend.Config) { c.LeaseManagerConfig.MaxObjectCount = 3 }))
 		leases := map[clientv3.LeaseID]int{}
 		for i := 0; i < 7; i++ {
 			name := fmt.Sprintf("e%d", i)
-			if err := r.Create(ctx, r.key(name), pod(name), nil, 3600); err != nil {
-				return "", err
-			}
-			id, err := w.leaseOf(ctx, r.key(name))
-			if err != nil {
-				return "", err
-			}
+			ensure(r.Create(ctx, r.key(name), pod(name), nil, 3600))
+			id := must(w.leaseOf(ctx, r.key(name)))
 			leases[id]++
 		}
 		var granted int64
 		for id := range leases {
-			answer, err := w.client.TimeToLive(ctx, id, clientv3.WithAttachedKeys())
-			if err != nil {
-				return "", err
-			}
+			answer := must(w.client.TimeToLive(ctx, id, clientv3.WithAttachedKeys()))
 			if len(answer.Keys) != leases[id] {
 				return "", fmt.Errorf("lease with %d keys, attached %d", len(answer.Keys), leases[id])
 			}
@@ -58,76 +47,40 @@ var leaseChecks = []check{
 		return fmt.Sprintf("7 events, 3 to a lease: %d leases of %d s", len(leases), granted), nil
 	}},
 	{"what has a lease goes with its time, and watchers are told", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, "0", everything(), false)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		watching := must(r.watch(ctx, "0", everything(), false))
 		defer watching.Stop()
-		if err := r.Create(ctx, r.key("short"), pod("short"), nil, 2); err != nil {
-			return "", err
-		}
+		ensure(r.Create(ctx, r.key("short"), pod("short"), nil, 2))
 		started := time.Now()
-		seen, err := texts(watching, 2)
-		if err != nil {
-			return "", err
-		}
+		seen := must(texts(watching, 2))
 		took := time.Since(started)
 		gone := r.Get(ctx, r.key("short"), storage.GetOptions{}, &example.Pod{})
 		return fmt.Sprintf("%s; not before its time: %v; then notFound=%v", seen, took > 1500*time.Millisecond, storage.IsNotFound(gone)), nil
 	}},
 	{"a lease of its own at each renewal, as API servers' master leases have", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(func(c *storagebackend.Config) { c.LeaseManagerConfig.ReuseDurationSeconds = 0 })
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(func(c *storagebackend.Config) { c.LeaseManagerConfig.ReuseDurationSeconds = 0 }))
 		var ids []clientv3.LeaseID
 		for i := 0; i < 2; i++ {
 			ttl := uint64(15)
-			err := r.GuaranteedUpdate(ctx, r.prefix+"/10.0.0.1", &example.Pod{}, true, nil, func(in runtime.Object, _ storage.ResponseMeta) (runtime.Object, *uint64, error) {
+			ensure(r.GuaranteedUpdate(ctx, r.prefix+"/10.0.0.1", &example.Pod{}, true, nil, func(in runtime.Object, _ storage.ResponseMeta) (runtime.Object, *uint64, error) {
 				p := in.(*example.Pod)
 				p.Name = "10.0.0.1"
 				p.Generation++
 				return p, &ttl, nil
-			}, nil)
-			if err != nil {
-				return "", err
-			}
-			id, err := w.leaseOf(ctx, r.prefix+"/10.0.0.1")
-			if err != nil {
-				return "", err
-			}
+			}, nil))
+			id := must(w.leaseOf(ctx, r.prefix+"/10.0.0.1"))
 			ids = append(ids, id)
 			time.Sleep(1100 * time.Millisecond)
 		}
-		old, err := w.client.TimeToLive(ctx, ids[0], clientv3.WithAttachedKeys())
-		if err != nil {
-			return "", err
-		}
-		now, err := w.client.TimeToLive(ctx, ids[1], clientv3.WithAttachedKeys())
-		if err != nil {
-			return "", err
-		}
+		old := must(w.client.TimeToLive(ctx, ids[0], clientv3.WithAttachedKeys()))
+		now := must(w.client.TimeToLive(ctx, ids[1], clientv3.WithAttachedKeys()))
 		return fmt.Sprintf("another lease: %v; keys of the old one: %d, of the new one: %d", ids[0] != ids[1], len(old.Keys), len(now.Keys)), nil
 	}},
 	{"an update without a time keeps none", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		if err := r.Create(ctx, r.key("a"), pod("a"), nil, 1000); err != nil {
-			return "", err
-		}
-		if _, err := r.annotate(ctx, "a", "1"); err != nil {
-			return "", err
-		}
-		id, err := w.leaseOf(ctx, r.key("a"))
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		ensure(r.Create(ctx, r.key("a"), pod("a"), nil, 1000))
+		must(r.annotate(ctx, "a", "1"))
+		id := must(w.leaseOf(ctx, r.key("a")))
 		_, unknown := w.client.Put(ctx, "/elsewhere", "", clientv3.WithLease(12345))
 		_, tooLong := w.client.Grant(ctx, 10_000_000_000)
 		return fmt.Sprintf("lease 0: %v; unknown lease: %v; too long: %v", id == 0, errors.Is(unknown, rpctypes.ErrLeaseNotFound), errors.Is(tooLong, rpctypes.ErrLeaseTTLTooLarge)), nil

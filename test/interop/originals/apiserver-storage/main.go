@@ -17,7 +17,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// A check gives a line of what it saw, or what was wrong.
+// A check gives a line of what it saw, or what was wrong. What it only needs on the way it asks for with must and ensure: when that fails, the check
+// has failed. Not in goroutines of its own: those hand their errors over.
 type check struct {
 	name string
 	run  func(ctx context.Context, w *world) (string, error)
@@ -76,11 +77,29 @@ func guarded(c check, w *world, limit time.Duration) (line string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	defer func() {
-		if problem := recover(); problem != nil {
+		switch problem := recover().(type) {
+		case nil:
+		case failedNeed:
+			err = problem.err
+		default:
 			err = fmt.Errorf("panic: %v", problem)
 		}
 	}()
 	return c.run(ctx, w)
+}
+
+// Ends a check from within.
+type failedNeed struct{ err error }
+
+func ensure(err error) {
+	if err != nil {
+		panic(failedNeed{err})
+	}
+}
+
+func must[T any](value T, err error) T {
+	ensure(err)
+	return value
 }
 
 func allChecks() []check {

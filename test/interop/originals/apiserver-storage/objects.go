@@ -16,80 +16,43 @@ import (
 
 var objectChecks = []check{
 	{"create", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		before, err := r.revision(ctx)
-		if err != nil {
-			return "", err
-		}
-		made, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		before := must(r.revision(ctx))
+		made := must(r.create(ctx, pod("a")))
 		version, _ := strconv.ParseInt(made.ResourceVersion, 10, 64)
 		_, again := r.create(ctx, pod("a"))
-		after, err := r.revision(ctx)
-		if err != nil {
-			return "", err
-		}
-		kv, err := w.client.Get(ctx, "/registry"+r.key("a"))
-		if err != nil {
-			return "", err
-		}
+		after := must(r.revision(ctx))
+		kv := must(w.client.Get(ctx, "/registry"+r.key("a")))
 		found := kv.Kvs[0]
 		return fmt.Sprintf("one revision further: %v; again: exists=%v, revisions made: %d; stored without resourceVersion: %v; create=mod: %v, version %d",
 			version == before+1, storage.IsExist(again), after-version, !strings.Contains(string(found.Value), "resourceVersion"), found.CreateRevision == found.ModRevision, found.Version), nil
 	}},
 	{"get", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		made, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		made := must(r.create(ctx, pod("a")))
 		var out example.Pod
 		absent := r.Get(ctx, r.key("none"), storage.GetOptions{}, &out)
 		ignored := r.Get(ctx, r.key("none"), storage.GetOptions{IgnoreNotFound: true}, &out)
 		future := r.Get(ctx, r.key("a"), storage.GetOptions{ResourceVersion: "1000000000"}, &out)
-		if err := r.Get(ctx, r.key("a"), storage.GetOptions{ResourceVersion: made.ResourceVersion}, &out); err != nil {
-			return "", err
-		}
+		ensure(r.Get(ctx, r.key("a"), storage.GetOptions{ResourceVersion: made.ResourceVersion}, &out))
 		return fmt.Sprintf("absent: notFound=%v; ignored: %v; future: tooLarge=%v; same revision: %v", storage.IsNotFound(absent), ignored, storage.IsTooLargeResourceVersion(future), out.ResourceVersion == made.ResourceVersion), nil
 	}},
 	{"update with conflict", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		stale, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
-		if _, err := r.annotate(ctx, "a", "somebody else's"); err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		stale := must(r.create(ctx, pod("a")))
+		must(r.annotate(ctx, "a", "somebody else's"))
 		// Told an old state, the library has to find out by the comparison in the transaction, and try again on what it answers.
 		var seen []string
 		out := &example.Pod{}
-		err = r.GuaranteedUpdate(ctx, r.key("a"), out, false, nil, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) {
+		ensure(r.GuaranteedUpdate(ctx, r.key("a"), out, false, nil, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) {
 			p := in.(*example.Pod)
 			seen = append(seen, strconv.Quote(p.Annotations["value"]))
 			p.Labels = map[string]string{"mine": "yes"}
 			return p, nil
-		}), stale)
-		if err != nil {
-			return "", err
-		}
+		}), stale))
 		before := out.ResourceVersion
 		same := &example.Pod{}
-		err = r.GuaranteedUpdate(ctx, r.key("a"), same, false, nil, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) { return in, nil }), nil)
-		if err != nil {
-			return "", err
-		}
+		ensure(r.GuaranteedUpdate(ctx, r.key("a"), same, false, nil, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) { return in, nil }), nil))
 		uid := types.UID("another")
 		wrong := r.GuaranteedUpdate(ctx, r.key("a"), same, false, &storage.Preconditions{UID: &uid}, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) { return in, nil }), nil)
 		absent := r.GuaranteedUpdate(ctx, r.key("none"), same, false, nil, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) { return in, nil }), nil)
@@ -97,13 +60,8 @@ var objectChecks = []check{
 			strings.Join(seen, " then "), out.Annotations["value"], out.Labels["mine"], same.ResourceVersion == before || before != "", storage.IsInvalidObj(wrong), storage.IsNotFound(absent)), nil
 	}},
 	{"200 updates of one object by 20 at once", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		if _, err := r.create(ctx, pod("a")); err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		must(r.create(ctx, pod("a")))
 		var group sync.WaitGroup
 		var mutex sync.Mutex
 		var problems []error
@@ -127,35 +85,20 @@ var objectChecks = []check{
 			}()
 		}
 		group.Wait()
-		if err := errors.Join(problems...); err != nil {
-			return "", err
-		}
+		ensure(errors.Join(problems...))
 		var out example.Pod
-		if err := r.Get(ctx, r.key("a"), storage.GetOptions{}, &out); err != nil {
-			return "", err
-		}
+		ensure(r.Get(ctx, r.key("a"), storage.GetOptions{}, &out))
 		return "counted " + out.Annotations["value"], nil
 	}},
 	{"delete", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		stale, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
-		changed, err := r.annotate(ctx, "a", "last")
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		stale := must(r.create(ctx, pod("a")))
+		changed := must(r.annotate(ctx, "a", "last"))
 		uid := types.UID("another")
 		wrong := r.Delete(ctx, r.key("a"), &example.Pod{}, &storage.Preconditions{UID: &uid}, storage.ValidateAllObjectFunc, nil, storage.DeleteOptions{})
 		refused := r.Delete(ctx, r.key("a"), &example.Pod{}, nil, func(context.Context, runtime.Object) error { return errors.New("not now") }, nil, storage.DeleteOptions{})
 		out := &example.Pod{}
-		if err := r.Delete(ctx, r.key("a"), out, nil, storage.ValidateAllObjectFunc, stale, storage.DeleteOptions{}); err != nil {
-			return "", err
-		}
+		ensure(r.Delete(ctx, r.key("a"), out, nil, storage.ValidateAllObjectFunc, stale, storage.DeleteOptions{}))
 		deletedAt, _ := strconv.ParseInt(out.ResourceVersion, 10, 64)
 		changedAt, _ := strconv.ParseInt(changed.ResourceVersion, 10, 64)
 		absent := r.Delete(ctx, r.key("a"), &example.Pod{}, nil, storage.ValidateAllObjectFunc, nil, storage.DeleteOptions{})
@@ -163,11 +106,8 @@ var objectChecks = []check{
 			storage.IsInvalidObj(wrong), refused, out.Annotations["value"], deletedAt == changedAt+1, storage.IsNotFound(absent)), nil
 	}},
 	{"too large", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		_, err = r.create(ctx, pod("a", func(p *example.Pod) { p.Annotations = map[string]string{"value": strings.Repeat("x", 1_600_000)} }))
+		r := must(w.resource(nil))
+		_, err := r.create(ctx, pod("a", func(p *example.Pod) { p.Annotations = map[string]string{"value": strings.Repeat("x", 1_600_000)} }))
 		if err == nil {
 			return "", errors.New("1.6 MB were accepted")
 		}
@@ -175,29 +115,20 @@ var objectChecks = []check{
 		return fmt.Sprintf("%v; 1.5 MB: %v", err, fits), nil
 	}},
 	{"deletion time and namespaces", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
 		for _, namespace := range []string{"ns", "ns-1", "ns1"} {
 			made := pod("a")
 			made.Namespace = namespace
-			if err := r.Create(ctx, r.prefix+"/"+namespace+"/a", made, nil, 0); err != nil {
-				return "", err
-			}
+			ensure(r.Create(ctx, r.prefix+"/"+namespace+"/a", made, nil, 0))
 		}
 		out := &example.PodList{}
-		if err := r.GetList(ctx, r.prefix+"/ns", storage.ListOptions{Predicate: everything(), Recursive: true}, out); err != nil {
-			return "", err
-		}
+		ensure(r.GetList(ctx, r.prefix+"/ns", storage.ListOptions{Predicate: everything(), Recursive: true}, out))
 		var found []string
 		for _, item := range out.Items {
 			found = append(found, item.Namespace)
 		}
 		one := &example.PodList{}
-		if err := r.GetList(ctx, r.key("a"), storage.ListOptions{Predicate: everything()}, one); err != nil {
-			return "", err
-		}
+		ensure(r.GetList(ctx, r.key("a"), storage.ListOptions{Predicate: everything()}, one))
 		return fmt.Sprintf("in ns: %s; by key: %d", strings.Join(found, " "), len(one.Items)), nil
 	}},
 }

@@ -21,36 +21,19 @@ var serverChecks = []check{
 		stop := make(chan struct{})
 		defer close(stop)
 		config := w.config(nil)
-		healthy, err := factory.CreateHealthCheck(config, stop)
-		if err != nil {
-			return "", err
-		}
-		ready, err := factory.CreateReadyCheck(config, stop)
-		if err != nil {
-			return "", err
-		}
+		healthy := must(factory.CreateHealthCheck(config, stop))
+		ready := must(factory.CreateReadyCheck(config, stop))
 		for started := time.Now(); healthy() != nil || ready() != nil; time.Sleep(50 * time.Millisecond) {
 			if time.Since(started) > 10*time.Second {
 				return "", errors.Join(healthy(), ready())
 			}
 		}
-		prober, err := factory.CreateProber(config)
-		if err != nil {
-			return "", err
-		}
+		prober := must(factory.CreateProber(config))
 		defer prober.Close()
-		if err := prober.Probe(ctx); err != nil {
-			return "", err
-		}
-		monitor, err := factory.CreateMonitor(config)
-		if err != nil {
-			return "", err
-		}
+		ensure(prober.Probe(ctx))
+		monitor := must(factory.CreateMonitor(config))
 		defer monitor.Close()
-		metrics, err := monitor.Monitor(ctx)
-		if err != nil {
-			return "", err
-		}
+		metrics := must(monitor.Monitor(ctx))
 		return fmt.Sprintf("healthy, ready, a size: %v", metrics.Size > 0), nil
 	}},
 	{"two compactors take turns by compact_rev_key", func(ctx context.Context, w *world) (string, error) {
@@ -61,13 +44,8 @@ var serverChecks = []check{
 			}
 			return answer.Header.Revision, nil
 		}
-		if _, err := w.client.Delete(ctx, "compact_rev_key"); err != nil {
-			return "", err
-		}
-		old, err := put()
-		if err != nil {
-			return "", err
-		}
+		must(w.client.Delete(ctx, "compact_rev_key"))
+		old := must(put())
 		version, revision, compacted, err := etcd3.Compact(ctx, w.client, 0, 0)
 		if err != nil {
 			return "", err
@@ -79,40 +57,27 @@ var serverChecks = []check{
 			return "", err
 		}
 		second := fmt.Sprintf("second: version %d, newer: %v", otherVersion, otherRevision >= revision)
-		if _, err := put(); err != nil {
-			return "", err
-		}
+		must(put())
 		version, _, compacted, err = etcd3.Compact(ctx, w.client, version, revision)
 		if err != nil {
 			return "", err
 		}
 		third := fmt.Sprintf("third: version %d, compacted where the first was: %v", version, compacted == revision)
 		_, gone := w.client.Get(ctx, "/elsewhere", clientv3.WithRev(old-1))
-		answer, err := w.client.Get(ctx, "compact_rev_key")
-		if err != nil {
-			return "", err
-		}
+		answer := must(w.client.Get(ctx, "compact_rev_key"))
 		return fmt.Sprintf("%s; %s; %s; the key tells it: %v; older is gone: %v", first, second, third, string(answer.Kvs[0].Value) == strconv.FormatInt(revision, 10), errors.Is(gone, rpctypes.ErrCompacted)), nil
 	}},
 	{"a running compactor, and one that only looks", func(ctx context.Context, w *world) (string, error) {
-		looking, err := w.connect()
-		if err != nil {
-			return "", err
-		}
+		looking := must(w.connect())
 		defer looking.Close()
 		watcher := etcd3.NewCompactor(looking.Client, 0, clock.RealClock{}, nil)
 		defer watcher.Stop()
-		working, err := w.connect()
-		if err != nil {
-			return "", err
-		}
+		working := must(w.connect())
 		defer working.Close()
 		compactor := etcd3.StartCompactorPerEndpoint(working.Client, 300*time.Millisecond)
 		defer compactor.Stop()
 		for started := time.Now(); time.Since(started) < 15*time.Second; time.Sleep(50 * time.Millisecond) {
-			if _, err := w.client.Put(ctx, "/elsewhere", "y"); err != nil {
-				return "", err
-			}
+			must(w.client.Put(ctx, "/elsewhere", "y"))
 			if compactor.CompactRevision() > 0 && watcher.CompactRevision() > 0 {
 				return "both know the compacted revision", nil
 			}
@@ -175,9 +140,7 @@ var serverChecks = []check{
 				return "", ctx.Err()
 			}
 		}
-		if _, err := w.client.Put(ctx, "/many/a", "hello"); err != nil {
-			return "", err
-		}
+		must(w.client.Put(ctx, "/many/a", "hello"))
 		group.Wait()
 		select {
 		case err := <-errs:

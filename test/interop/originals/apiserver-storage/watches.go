@@ -21,37 +21,15 @@ func (r *resource) watch(ctx context.Context, revision string, predicate storage
 
 var watchChecks = []check{
 	{"watch from a revision, into the present", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		made, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
-		if _, err := r.annotate(ctx, "a", "1"); err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, made.ResourceVersion, everything(), false)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		made := must(r.create(ctx, pod("a")))
+		must(r.annotate(ctx, "a", "1"))
+		watching := must(r.watch(ctx, made.ResourceVersion, everything(), false))
 		defer watching.Stop()
-		if _, err := r.create(ctx, pod("b")); err != nil {
-			return "", err
-		}
-		gone, err := r.delete(ctx, "a")
-		if err != nil {
-			return "", err
-		}
-		seen, err := texts(watching, 2)
-		if err != nil {
-			return "", err
-		}
-		last, err := next(watching)
-		if err != nil {
-			return "", err
-		}
+		must(r.create(ctx, pod("b")))
+		gone := must(r.delete(ctx, "a"))
+		seen := must(texts(watching, 2))
+		last := must(next(watching))
 		deleted, ok := last.Object.(*example.Pod)
 		if !ok {
 			return "", fmt.Errorf("not a pod: %T", last.Object)
@@ -59,35 +37,17 @@ var watchChecks = []check{
 		return fmt.Sprintf("%s, %s (its revision is the deletion's: %v)", seen, text(last), deleted.ResourceVersion == gone.ResourceVersion), nil
 	}},
 	{"watch from 0 begins with what is there", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		if err := r.fill(ctx, 3); err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, "0", everything(), false)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		ensure(r.fill(ctx, 3))
+		watching := must(r.watch(ctx, "0", everything(), false))
 		defer watching.Stop()
-		if _, err := r.annotate(ctx, "p0001", "new"); err != nil {
-			return "", err
-		}
+		must(r.annotate(ctx, "p0001", "new"))
 		return texts(watching, 4)
 	}},
 	{"watch with a selector: objects come and go by their labels", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		if _, err := r.create(ctx, pod("a", labelled("app", "web"))); err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, "0", selecting("app=web"), false)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		must(r.create(ctx, pod("a", labelled("app", "web"))))
+		watching := must(r.watch(ctx, "0", selecting("app=web"), false))
 		defer watching.Stop()
 		for _, value := range []string{"db", "web"} {
 			if err := r.GuaranteedUpdate(ctx, r.key("a"), &example.Pod{}, false, nil, storage.SimpleUpdate(func(in runtime.Object) (runtime.Object, error) {
@@ -98,91 +58,44 @@ var watchChecks = []check{
 				return "", err
 			}
 		}
-		if _, err := r.create(ctx, pod("other", labelled("app", "db"))); err != nil {
-			return "", err
-		}
-		if _, err := r.delete(ctx, "a"); err != nil {
-			return "", err
-		}
+		must(r.create(ctx, pod("other", labelled("app", "db"))))
+		must(r.delete(ctx, "a"))
 		return texts(watching, 4)
 	}},
 	{"watch from a compacted revision", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		made, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		made := must(r.create(ctx, pod("a")))
 		for _, value := range []string{"1", "2"} {
-			if _, err := r.annotate(ctx, "a", value); err != nil {
-				return "", err
-			}
+			must(r.annotate(ctx, "a", value))
 		}
-		revision, err := r.revision(ctx)
-		if err != nil {
-			return "", err
-		}
-		if _, err := w.client.Compact(ctx, revision); err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, made.ResourceVersion, everything(), false)
-		if err != nil {
-			return "", err
-		}
+		revision := must(r.revision(ctx))
+		must(w.client.Compact(ctx, revision))
+		watching := must(r.watch(ctx, made.ResourceVersion, everything(), false))
 		defer watching.Stop()
-		event, err := next(watching)
-		if err != nil {
-			return "", err
-		}
+		event := must(next(watching))
 		status, ok := event.Object.(*metav1.Status)
 		if !ok {
 			return "", fmt.Errorf("not a status: %s", text(event))
 		}
 		// An API server that was this far goes on. (The change at the compacted revision itself has lost its previous value in the original.)
-		at, err := r.watch(ctx, strconv.FormatInt(revision, 10), everything(), false)
-		if err != nil {
-			return "", err
-		}
+		at := must(r.watch(ctx, strconv.FormatInt(revision, 10), everything(), false))
 		defer at.Stop()
-		if _, err := r.annotate(ctx, "a", "3"); err != nil {
-			return "", err
-		}
-		still, err := nextText(at)
-		if err != nil {
-			return "", err
-		}
+		must(r.annotate(ctx, "a", "3"))
+		still := must(nextText(at))
 		return fmt.Sprintf("%d %s: %s; behind it: %s", status.Code, status.Reason, status.Message, still), nil
 	}},
 	{"progress on request", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		made, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, made.ResourceVersion, everything(), true)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		made := must(r.create(ctx, pod("a")))
+		watching := must(r.watch(ctx, made.ResourceVersion, everything(), true))
 		defer watching.Stop()
 		for i := 0; i < 3; i++ {
 			// Writes elsewhere: the watch itself sees nothing of them.
-			if _, err := w.client.Put(ctx, "/elsewhere", strconv.Itoa(i)); err != nil {
-				return "", err
-			}
+			must(w.client.Put(ctx, "/elsewhere", strconv.Itoa(i)))
 		}
-		revision, err := r.revision(ctx)
-		if err != nil {
-			return "", err
-		}
+		revision := must(r.revision(ctx))
 		for started := time.Now(); time.Since(started) < 5*time.Second; {
-			if err := r.RequestWatchProgress(ctx); err != nil {
-				return "", err
-			}
+			ensure(r.RequestWatchProgress(ctx))
 			select {
 			case event := <-watching.ResultChan():
 				p, ok := event.Object.(*example.Pod)
@@ -200,18 +113,9 @@ var watchChecks = []check{
 		return "", errors.New("no bookmark in 5 s")
 	}},
 	{"progress never overtakes events", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
-		made, err := r.create(ctx, pod("a"))
-		if err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, made.ResourceVersion, everything(), true)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
+		made := must(r.create(ctx, pod("a")))
+		watching := must(r.watch(ctx, made.ResourceVersion, everything(), true))
 		defer watching.Stop()
 		stop := make(chan struct{})
 		var group sync.WaitGroup
@@ -240,10 +144,7 @@ var watchChecks = []check{
 		var bookmarked, changes int64
 		var last int64
 		for changes < 300 {
-			event, err := next(watching)
-			if err != nil {
-				return "", err
-			}
+			event := must(next(watching))
 			p, ok := event.Object.(*example.Pod)
 			if !ok {
 				return "", errors.New(text(event))
@@ -267,19 +168,10 @@ var watchChecks = []check{
 		return fmt.Sprintf("%d events in order, with bookmarks between: %v", changes, bookmarked > 0), <-written
 	}},
 	{"1,000 changes by 10 at once: each event once, in order", func(ctx context.Context, w *world) (string, error) {
-		r, err := w.resource(nil)
-		if err != nil {
-			return "", err
-		}
+		r := must(w.resource(nil))
 		// Not from 0: what is there already would come in the order of names.
-		revision, err := r.revision(ctx)
-		if err != nil {
-			return "", err
-		}
-		watching, err := r.watch(ctx, strconv.FormatInt(revision, 10), everything(), false)
-		if err != nil {
-			return "", err
-		}
+		revision := must(r.revision(ctx))
+		watching := must(r.watch(ctx, strconv.FormatInt(revision, 10), everything(), false))
 		defer watching.Stop()
 		errs := make(chan error, 10)
 		for lane := 0; lane < 10; lane++ {
@@ -321,9 +213,7 @@ var watchChecks = []check{
 			}
 		}
 		for lane := 0; lane < 10; lane++ {
-			if err := <-errs; err != nil {
-				return "", err
-			}
+			ensure(<-errs)
 		}
 		return fmt.Sprintf("%d added, %d modified, %d deleted", counts[watch.Added], counts[watch.Modified], counts[watch.Deleted]), nil
 	}},

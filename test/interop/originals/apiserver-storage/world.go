@@ -206,10 +206,7 @@ func next(w watch.Interface) (watch.Event, error) {
 // The next event that is no bookmark, as text: type, name and the value that annotate() wrote.
 func nextText(w watch.Interface) (string, error) {
 	for {
-		event, err := next(w)
-		if err != nil {
-			return "", err
-		}
+		event := must(next(w))
 		if event.Type == watch.Bookmark {
 			continue
 		}

@@ -87,22 +87,17 @@ function validateRoleRefKept(binding: Draft<RoleBinding> | Draft<ClusterRoleBind
   if (!semanticEqual(binding.roleRef, old.roleRef)) errors.push(fieldInvalid('roleRef', goRoleRef(binding.roleRef), 'cannot change roleRef'))
 }
 
-export const roleBindingRules: KindRules<RoleBinding> = {
-  nameRule,
-  applyDefaults: defaultBinding,
-  validate: (binding, errors) => validateBinding(binding, true, errors),
-  validateUpdate(binding, old, errors) {
-    validateBinding(binding, true, errors)
-    validateRoleRefKept(binding, old, errors)
-  },
+function bindingRules<T extends RoleBinding | ClusterRoleBinding>(namespaced: boolean): KindRules<T> {
+  return {
+    nameRule,
+    applyDefaults: defaultBinding,
+    validate: (binding, errors) => validateBinding(binding, namespaced, errors),
+    validateUpdate(binding, old, errors) {
+      validateBinding(binding, namespaced, errors)
+      validateRoleRefKept(binding, old, errors)
+    },
+  }
 }
 
-export const clusterRoleBindingRules: KindRules<ClusterRoleBinding> = {
-  nameRule,
-  applyDefaults: defaultBinding,
-  validate: (binding, errors) => validateBinding(binding, false, errors),
-  validateUpdate(binding, old, errors) {
-    validateBinding(binding, false, errors)
-    validateRoleRefKept(binding, old, errors)
-  },
-}
+export const roleBindingRules = bindingRules<RoleBinding>(true)
+export const clusterRoleBindingRules = bindingRules<ClusterRoleBinding>(false)
