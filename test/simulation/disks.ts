@@ -1,14 +1,12 @@
 // Disks between the store and the simulated one: slow ones, and two that put a fault into the store, as controls.
-import { sleep, type Clock } from '../../src/lib/base/clock.ts'
+import type { Clock } from '../../src/lib/base/clock.ts'
 import { randomInteger, type Random } from '../../src/lib/base/random.ts'
 import type { Disk, DiskFile } from '../../src/control-plane/etcd/disk/disk.ts'
 import { parseRecord, RecordBuffer, recordTypes } from '../../src/control-plane/etcd/wal/wal-record.ts'
 
-const never = new AbortController().signal
-
 /** Every operation takes up to `longestMs` more, and now and then a hundred times that. */
 export function slowDisk(disk: Disk, clock: Clock, random: Random, longestMs: number): Disk {
-  const wait = (): Promise<void> => sleep(clock, randomInteger(random, longestMs + 1) * (random.float() < 0.02 ? 100 : 1), never)
+  const wait = (): Promise<void> => new Promise((resolve) => { clock.setTimer(randomInteger(random, longestMs + 1) * (random.float() < 0.02 ? 100 : 1), resolve) })
   return withFiles(disk, (file) => ({
     ...bound(file),
     write: async (bytes, position) => {

@@ -2,7 +2,9 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { simulateEtcdCluster, type ClusterControlFault, type ClusterSimulationCounts } from './etcd-cluster-simulation.ts'
+import { useQuickTurns } from './quick-turns.ts'
 
+useQuickTurns()
 const firstSeed = Number(process.env['K8TS_SEED'] ?? 1)
 const seeds = Number(process.env['K8TS_SEEDS'] ?? 1000)
 

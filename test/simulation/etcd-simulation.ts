@@ -40,7 +40,6 @@ const watchers = 3
 const operationsPerLife = 36
 const shortTtlSeconds = 2
 const longTtlSeconds = 600
-const signal = new AbortController().signal
 
 /** What each client waits for. */
 type InFlight = Map<number, { readonly call: Call; readonly calledAt: number }>
@@ -51,6 +50,7 @@ class Simulation {
   readonly #random: Random
   readonly #control: ControlFault | undefined
   readonly #violations: string[] = []
+  readonly #never = new AbortController().signal
   readonly #trace = createHash('sha256')
   readonly #log = new EventLog(1)
   readonly #views: readonly ClientView[]
@@ -158,7 +158,7 @@ class Simulation {
 
   /** Compares what the store has after a start with the model and with all that was acknowledged. */
   async #judge(etcd: EmbeddedEtcd): Promise<void> {
-    const { revision } = await etcd.client.status(signal)
+    const { revision } = await etcd.client.status(this.#never)
     this.#violate(await this.#audit(etcd, this.#log))
     const resolved = resolveOutcomes({ log: this.#log, from: this.#judgedTo, to: revision, operations: this.#pending, leaseDeadline: (lease) => this.#deadline(lease), endsAt: this.#now() })
     this.#violate(resolved.violations)
@@ -192,7 +192,7 @@ class Simulation {
   async #audit(etcd: EmbeddedEtcd, log: EventLog): Promise<readonly string[]> {
     const wrong: string[] = []
     const { client } = etcd
-    const { revision } = await client.status(signal)
+    const { revision } = await client.status(this.#never)
     const compacted = this.#compacted(etcd)
     if (revision < log.revision) wrong.push(`revision ${log.revision} was heard of; the store has ${revision}`)
     if (compacted < this.#compactedTo) wrong.push(`a compaction at ${this.#compactedTo} was acknowledged; the store says ${compacted}`)
@@ -202,7 +202,7 @@ class Simulation {
     if (reader.ended) wrong.push(`the history can't be read: ${String(reader.ended.error)} compacted ${reader.ended.compactRevision}`)
     for (const response of reader.responses) if (response.type === 'events') wrong.push(...collectInto(log, response.events))
     wrong.push(...checkWatch(log, reader.record(revision)).map(({ guarantee, detail }) => `the history is not ${guarantee}: ${detail}`))
-    const listed = await performCall({ client, now: this.#now, signal: () => signal }, -1, { type: 'range', key: prefix, end: prefixEnd })
+    const listed = await performCall({ client, now: this.#now, signal: () => this.#never }, -1, { type: 'range', key: prefix, end: prefixEnd })
     const result = listed.outcome.type === 'done' ? listed.outcome.output.results?.[0] : undefined
     const expected = log.statesIn(prefix, prefixEnd, revision)
     if (result?.type !== 'get' || result.kvs.length !== expected.length || !expected.every((kv, at) => sameState(kv, result.kvs[at]))) wrong.push(`the keys are ${JSON.stringify(result)}; expected ${JSON.stringify(expected)}`)
@@ -212,11 +212,11 @@ class Simulation {
 
   async #auditLeases(client: EtcdClient, log: EventLog, revision: number): Promise<readonly string[]> {
     const wrong: string[] = []
-    const present = new Set((await client.leases(signal)).map(String))
+    const present = new Set((await client.leases(this.#never)).map(String))
     for (const [lease, known] of this.#leases) {
       if (known.maybeGone || this.#now() >= this.#deadline(lease)) continue
       if (!present.has(lease)) { wrong.push(`lease ${lease} of ${known.ttlSeconds} s was acknowledged and is gone`); continue }
-      const { keys, grantedTtlSeconds } = await client.leaseTimeToLive(BigInt(lease), signal, { keys: true })
+      const { keys, grantedTtlSeconds } = await client.leaseTimeToLive(BigInt(lease), this.#never, { keys: true })
       const attached = log.statesIn(prefix, prefixEnd, revision).filter((kv) => kv.lease === lease).map((kv) => kv.key)
       if (grantedTtlSeconds !== known.ttlSeconds || keys.map((key) => Buffer.from(key).toString()).sort().join() !== attached.join()) wrong.push(`lease ${lease} has ${grantedTtlSeconds} s and keys ${keys.map((key) => Buffer.from(key).toString()).join()}; expected ${known.ttlSeconds} s and ${attached.join()}`)
     }
@@ -236,7 +236,7 @@ class Simulation {
     const client = this.#clientOf(etcd)
     using collector = new WatchRecorder(client, { key: prefix, end: prefixEnd, startRevision: this.#log.revision + 1, previousValues: true }, (events) => this.#violate(collectInto(this.#log, events)))
     void collector
-    const performer = { client, now: this.#now, signal: () => signal }
+    const performer = { client, now: this.#now, signal: () => this.#never }
     let asked = 0
     const shape = { keys: 6, newestRevision: () => this.#log.revision, shortTtlSeconds, longTtlSeconds }
     await Promise.all(this.#views.map(async (view) => {
@@ -254,7 +254,7 @@ class Simulation {
         if (random.float() < 0.1) await new Promise<void>((resolve) => { this.#clock.setTimer(randomInteger(random, 900), resolve) })
       }
     }))
-    if (!etcd.broken.aborted) await this.#catchUp([collector], (await etcd.client.status(signal)).revision)
+    if (!etcd.broken.aborted) await this.#catchUp([collector], (await etcd.client.status(this.#never)).revision)
   }
 
   #chooseCompaction(): Call {
@@ -265,7 +265,7 @@ class Simulation {
   /** After traffic that nothing interrupted, every watch has heard of everything. */
   async #quiesce(etcd: EmbeddedEtcd): Promise<void> {
     if (etcd.broken.aborted) return
-    const { revision } = await etcd.client.status(signal)
+    const { revision } = await etcd.client.status(this.#never)
     await this.#catchUp(this.#watches, revision)
     for (const watch of this.#watches) if (!watch.ended) this.#violate(checkWatch(this.#log, watch.record(revision)).map(({ guarantee, detail }) => `a watch of ${JSON.stringify(watch.request)} is not ${guarantee}: ${detail}`))
   }
@@ -323,7 +323,7 @@ class Simulation {
     const copyOfLog = this.#log.clone()
     try {
       await using etcd = await this.#open(this.#control === 'ignored-checksum' ? checksumBlindDisk(copy) : copy, 2)
-      const { revision } = await etcd.client.status(signal)
+      const { revision } = await etcd.client.status(this.#never)
       const wrong = await this.#audit(etcd, copyOfLog)
       const resolved = resolveOutcomes({ log: copyOfLog, from: this.#judgedTo, to: revision, operations: this.#pending, leaseDeadline: (lease) => this.#deadline(lease), endsAt: this.#now() })
       this.#violate([...wrong, ...resolved.violations].map((text) => `bit ${bit} of byte ${at} of ${length} in ${path} is flipped: ${text}`))

@@ -92,7 +92,7 @@ export class SimulatedDisk implements Disk {
     const bytes = Buffer.alloc(size)
     contents.durable.copy(bytes)
     for (const sector of survived) contents.bytes.copy(bytes, sector * sectorBytes, sector * sectorBytes, Math.min((sector + 1) * sectorBytes, contents.bytes.length))
-    return { bytes, durable: Buffer.from(bytes), dirty: new Set() }
+    return { bytes, durable: copyOf(bytes), dirty: new Set() }
   }
 
   /** A file's bytes as programs see them, for tests that damage them. */
@@ -104,7 +104,7 @@ export class SimulatedDisk implements Disk {
 
   /** Replaces a file's bytes, on the plates too. */
   poke(path: string, bytes: Uint8Array): void {
-    const contents: Contents = { bytes: Buffer.from(bytes), durable: Buffer.from(bytes), dirty: new Set() }
+    const contents: Contents = { bytes: copyOf(bytes), durable: copyOf(bytes), dirty: new Set() }
     this.#names.set(path, contents)
     this.#durableNames.set(path, contents)
   }
@@ -200,13 +200,29 @@ export class SimulatedDisk implements Disk {
 }
 
 function put(contents: Contents, bytes: Buffer, position: number): void {
-  if (position + bytes.length > contents.bytes.length) contents.bytes = Buffer.concat([contents.bytes, Buffer.alloc(position + bytes.length - contents.bytes.length)])
+  contents.bytes = grown(contents.bytes, position + bytes.length)
   bytes.copy(contents.bytes, position)
   for (let sector = Math.floor(position / sectorBytes); sector * sectorBytes < position + bytes.length; sector++) contents.dirty.add(sector)
 }
 
+/** In memory of its own: Buffer.from would take a piece of what others have, too. */
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.alloc(bytes.length)
+  copy.set(bytes)
+  return copy
+}
+
+/** At least that long, with room behind it: files grow in many small steps. */
+function grown(bytes: Buffer, length: number): Buffer {
+  if (length <= bytes.length) return bytes
+  if (bytes.byteOffset + length <= bytes.buffer.byteLength) return Buffer.from(bytes.buffer, bytes.byteOffset, length)
+  const larger = Buffer.from(new ArrayBuffer(Math.max(1024, 2 * length)), 0, length)
+  bytes.copy(larger)
+  return larger
+}
+
 function settle(contents: Contents, position: number, length: number): void {
-  if (contents.bytes.length > contents.durable.length) contents.durable = Buffer.concat([contents.durable, Buffer.alloc(contents.bytes.length - contents.durable.length)])
+  contents.durable = grown(contents.durable, contents.bytes.length)
   for (const sector of contents.dirty) {
     const start = sector * sectorBytes
     if (start >= position + length || start + sectorBytes <= position) continue
