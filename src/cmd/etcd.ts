@@ -7,8 +7,9 @@ import { realClock } from '../lib/async/real-clock.ts'
 import { advertiseDefaultHost } from './etcd/advertise-default-host.ts'
 import { checkSettings, readFeatures } from './etcd/check-settings.ts'
 import { createEtcdLogger } from './etcd/etcd-logger.ts'
-import { etcdFlags, withoutEffect } from './etcd/flag-specs.ts'
+import { deprecatedFlags, etcdFlags, withoutEffect } from './etcd/flag-specs.ts'
 import { runGateway } from './etcd/gateway.ts'
+import { runGrpcProxy } from './etcd/grpc-proxy.ts'
 import { readArguments, type EtcdArguments } from './etcd/read-arguments.ts'
 import { runMember } from './etcd/run-member.ts'
 import { runComponent } from './run-component.ts'
@@ -17,6 +18,11 @@ export function run(args: readonly string[]): Promise<number> {
   if (args[0] === 'gateway') {
     if (args[1] === 'start') return runGateway(args.slice(2))
     process.stderr.write('Usage:\n  etcd gateway start [flags]\n')
+    return Promise.resolve(1)
+  }
+  if (args[0] === 'grpc-proxy') {
+    if (args[1] === 'start') return runGrpcProxy(args.slice(2))
+    process.stderr.write('Usage:\n  etcd grpc-proxy start [flags]\n')
     return Promise.resolve(1)
   }
   let read: EtcdArguments
@@ -43,7 +49,8 @@ export function run(args: readonly string[]): Promise<number> {
       using log = createEtcdLogger(flags, realClock)
       const { logger } = log
       for (const warning of read.warnings) logger.warn(warning)
-      for (const name of Object.keys(withoutEffect)) if (given.has(name)) logger.warn('this flag has no effect here', { flag: `--${name}` })
+      for (const [name, word] of Object.entries(deprecatedFlags)) if (given.has(name)) logger.warn(word)
+      for (const [name, { usage }] of Object.entries(withoutEffect)) if (given.has(name)) logger.warn('this flag has no effect here', { flag: `--${name}`, why: usage.replace(/^no effect[,:] /, '') })
       if (flags.name === 'default') logger.warn('it is not recommended to use default name, please set a value for --name', { name: flags.name })
       try {
         return await runMember(flags, features, read.clientAllowedCns, logger, signal)

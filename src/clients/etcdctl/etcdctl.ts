@@ -11,7 +11,7 @@ import { findCommand, firstArgument } from './find-command.ts'
 import { globalFlags, type Environment } from './global-flags.ts'
 import { helpText, suggestCommands, usageText } from './help-text.ts'
 import { Session } from './session.ts'
-import { runEtcdctlV2 } from './v2/etcdctl-v2.ts'
+import { runEtcdctlV2, type V2Surroundings } from './v2/etcdctl-v2.ts'
 
 const helpFlag = { help: { type: 'bool', short: 'h', usage: 'help for this command' } } as const satisfies FlagSpecs
 
@@ -22,24 +22,25 @@ export interface EtcdctlWorld {
   openStdin(): NodeJS.ReadStream
   out(data: string | Uint8Array): void
   err(text: string): void
+  readonly backup?: V2Surroundings['backup']
   /** Ends what would go on for ever: a watch, a lock that is held. */
   readonly stop?: AbortSignal
 }
 
-const processWorld: EtcdctlWorld = {
+export const processWorld: EtcdctlWorld = {
   environment: process.env, clock: realClock, openStdin: () => process.stdin, out: (data) => { process.stdout.write(data) }, err: (text) => { process.stderr.write(text) },
 }
 
 /** Runs `etcdctl <args>`; resolves to its exit code. */
 export async function runEtcdctl(args: readonly string[], world: EtcdctlWorld = processWorld): Promise<number> {
-  const { environment, clock, openStdin, out, err, stop } = world
+  const { environment, clock, openStdin, out, err, stop, backup } = world
   const legacy = environment['ETCDCTL_API'] === '2'
   // The original of 3.6 and later has no such flag any more; what it stood for is asked for so often that it stays.
   if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
     out(`etcdctl version: ${version}\nAPI version: ${legacy ? '2' : apiVersion}\n`)
     return 0
   }
-  if (legacy) return await runEtcdctlV2(args, { out, err, environment, clock, openStdin })
+  if (legacy) return await runEtcdctlV2(args, { out, err, environment, clock, openStdin, ...(backup && { backup }) })
 
   if (completeCommands.includes(args[0] ?? '')) {
     const answer = describeCompletion(complete(rootCommand, globalFlags, args.slice(1)), args[0] === '__complete')

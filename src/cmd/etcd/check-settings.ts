@@ -2,26 +2,27 @@
 import { isIP } from 'node:net'
 import { FlagError, type FlagValues } from '../../lib/component-base/flags.ts'
 import { parseMemberUrl, parseMemberUrls, UrlError, type MemberUrl } from '../../control-plane/etcd/membership/parse-urls.ts'
+import { featureStages, stageSwitches, switchFeatures, type FeatureSwitches } from '../../control-plane/etcd/features.ts'
 import type { etcdFlags } from './flag-specs.ts'
 
 export type EtcdSettings = FlagValues<typeof etcdFlags>
 
-/** Features of the original that can be switched; the rest of its list is known and does nothing. */
-export interface EtcdFeatures {
-  readonly initialCorruptCheck: boolean
-  readonly compactHashCheck: boolean
-  readonly leaseCheckpoint: boolean
-  readonly leaseCheckpointPersist: boolean
-}
-
 const longestElectionMs = 50_000
-const alphaFeatures = ['CompactHashCheck', 'InitialCorruptCheck', 'LeaseCheckpoint', 'LeaseCheckpointPersist', 'PriorityRequest', 'SetMemberLocalAddr', 'StopGRPCServiceOnDefrag']
-const betaFeatures = ['FastLeaseKeepAlive', 'TxnModeWriteWithSharedBuffer']
 const tlsVersions = ['', 'TLS1.2', 'TLS1.3']
+const v2Deprecations = ['write-only', 'write-only-skip-check', 'write-only-drop-data', 'gone']
+/** Those that Go reads as numbers without a sign. */
+const unsignedFlags = ['max-snapshots', 'max-wals', 'max-txn-ops', 'max-request-bytes', 'max-concurrent-streams', 'heartbeat-interval', 'election-timeout', 'snapshot-count', 'snapshot-catchup-entries', 'bcrypt-cost', 'auth-token-ttl',
+  'self-signed-cert-validity', 'bootstrap-defrag-threshold-megabytes'] as const
+const million = 1_000_000
 
 /** @param given names of what was set. @throws FlagError */
 export function checkSettings(flags: EtcdSettings, given: ReadonlySet<string>): void {
   const fail = (message: string): never => { throw new FlagError(message) }
+  for (const flag of unsignedFlags) if (flags[flag] < 0) fail(`invalid value ${JSON.stringify(String(flags[flag]))} for flag -${flag}: parse error`)
+  if (!v2Deprecations.includes(flags['v2-deprecation'])) fail(`invalid value ${JSON.stringify(flags['v2-deprecation'])} for flag -v2-deprecation: invalid value ${JSON.stringify(flags['v2-deprecation'])}`)
+  if (!['exit', 'proxy'].includes(flags['discovery-fallback'])) fail(`invalid value ${JSON.stringify(flags['discovery-fallback'])} for flag -discovery-fallback: invalid value`)
+  if (flags['discovery-fallback'] === 'proxy') fail(`v2 proxy is deprecated, and --discovery-fallback can't be configured as "proxy"`)
+  if (flags.logger !== 'zap') fail(flags.logger === 'capnslog' ? '--logger=capnslog is removed in v3.5' : `unknown logger option ${JSON.stringify(flags.logger)}`)
   for (const flag of ['listen-peer-urls', 'listen-client-urls', 'listen-client-http-urls', 'listen-metrics-urls'] as const) for (const url of urlsOf(flag, flags[flag])) checkBinding(url)
   for (const url of urlsOf('initial-advertise-peer-urls', flags['initial-advertise-peer-urls'])) {
     if (url.scheme.startsWith('http') && url.host === '') fail(`--initial-advertise-peer-urls ${JSON.stringify(flags['initial-advertise-peer-urls'].join(','))} must be "host:port" (unexpected empty host (${url.text}))`)
@@ -43,6 +44,9 @@ export function checkSettings(flags: EtcdSettings, given: ReadonlySet<string>): 
   if (given.has('listen-client-urls') && flags['advertise-client-urls'].length === 0) fail('--advertise-client-urls is required when --listen-client-urls is set explicitly')
   if (flags['auto-compaction-mode'] === '') fail('undefined auto-compaction-mode')
   if (!['periodic', 'revision'].includes(flags['auto-compaction-mode'])) fail(`unknown auto-compaction-mode ${JSON.stringify(flags['auto-compaction-mode'])}`)
+  const rate = flags['distributed-tracing-sampling-rate']
+  if (flags['enable-distributed-tracing'] && rate < 0) fail('distributed tracing configurition is not valid: (tracing sampling rate must be positive)')
+  if (flags['enable-distributed-tracing'] && rate > million) fail(`distributed tracing configurition is not valid: (tracing sampling rate must be less than ${million})`)
   if (flags['compact-hash-check-time'] <= 0) fail(`--compact-hash-check-time must be >0 (set to ${flags['compact-hash-check-time']}ms)`)
   for (const flag of ['tls-min-version', 'tls-max-version'] as const) if (!tlsVersions.includes(flags[flag])) fail(`unexpected TLS version ${JSON.stringify(flags[flag])}`)
   if (flags['tls-max-version'] !== '' && flags['tls-min-version'] > flags['tls-max-version']) fail(`min version (${flags['tls-min-version']}) is greater than max version (${flags['tls-max-version']})`)
@@ -54,18 +58,17 @@ export function checkSettings(flags: EtcdSettings, given: ReadonlySet<string>): 
 }
 
 /** @throws FlagError */
-export function readFeatures(flags: EtcdSettings): EtcdFeatures {
-  const set = new Map<string, boolean>()
+export function readFeatures(flags: EtcdSettings): FeatureSwitches {
+  const given = new Map<string, boolean>()
   for (const pair of flags['feature-gates'].split(',').filter((text) => text.trim() !== '')) {
     const [name = '', value = ''] = pair.split('=').map((text) => text.trim())
-    if (!['AllAlpha', 'AllBeta', ...alphaFeatures, ...betaFeatures].includes(name)) throw new FlagError(`unrecognized feature gate: ${name}`)
+    if (!Object.hasOwn(featureStages, name) && !Object.hasOwn(stageSwitches, name)) throw new FlagError(`unrecognized feature gate: ${name}`)
     if (!['true', 'false'].includes(value.toLowerCase())) throw new FlagError(`invalid value of ${name}=${value}, err: strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`)
-    set.set(name, value.toLowerCase() === 'true')
+    given.set(name, value.toLowerCase() === 'true')
   }
-  const isOn = (name: string): boolean => set.get(name) ?? (alphaFeatures.includes(name) ? set.get('AllAlpha') ?? false : set.get('AllBeta') ?? true)
-  const leaseCheckpoint = isOn('LeaseCheckpoint')
-  if (isOn('LeaseCheckpointPersist') && !leaseCheckpoint) throw new FlagError('enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint')
-  return { initialCorruptCheck: flags['initial-corrupt-check'] || isOn('InitialCorruptCheck'), compactHashCheck: isOn('CompactHashCheck'), leaseCheckpoint, leaseCheckpointPersist: isOn('LeaseCheckpointPersist') }
+  const features = switchFeatures(given)
+  if (features.LeaseCheckpointPersist && !features.LeaseCheckpoint) throw new FlagError('enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint')
+  return { ...features, InitialCorruptCheck: features.InitialCorruptCheck || flags['initial-corrupt-check'] }
 }
 
 function urlsOf(flag: string, texts: readonly string[]): readonly MemberUrl[] {

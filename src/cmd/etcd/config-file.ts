@@ -28,7 +28,7 @@ const securityNames: { readonly [key: string]: string } = {
   // Not the original's: it knows no such keys, although it has the flags.
   'crl-file': 'crl-file',
 }
-const discoveryNames: { readonly [key: string]: string } = { token: 'discovery-token', endpoints: 'discovery-endpoints', 'dial-timeout': 'discovery-dial-timeout', 'request-timeout': 'discovery-request-timeout' }
+const discoveryNames: { readonly [key: string]: string } = { token: 'discovery-token', endpoints: 'discovery-endpoints', 'dial-timeout': 'discovery-dial-timeout', 'request-timeout': 'discovery-request-timeout', 'keepalive-time': 'discovery-keepalive-time', 'keepalive-timeout': 'discovery-keepalive-timeout' }
 const discoverySecureNames: { readonly [key: string]: string } = {
   cert: 'discovery-cert', key: 'discovery-key', cacert: 'discovery-cacert', 'insecure-transport': 'discovery-insecure-transport', 'insecure-skip-tls-verify': 'discovery-insecure-skip-tls-verify',
 }

@@ -52,6 +52,7 @@ async function askDiscoveryService(flags: EtcdSettings, memberId: bigint, ownUrl
   const [user = '', ...rest] = flags['discovery-user'].split(':')
   using client = new RemoteEtcdClient({
     endpoints: flags['discovery-endpoints'].map((endpoint) => (endpoint.includes('://') ? endpoint : `${secure ? 'https' : 'http'}://${endpoint}`)), clock: realClock, patienceMs: flags['discovery-dial-timeout'],
+    keepAlive: { timeMs: flags['discovery-keepalive-time'], timeoutMs: flags['discovery-keepalive-timeout'] },
     ...(secure ? { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), insecureSkipVerify: flags['discovery-insecure-skip-tls-verify'] } } : {}),
     ...(user === '' ? {} : { user: { name: user, password: flags['discovery-password'] || rest.join(':') } }),
   })

@@ -21,7 +21,7 @@ const memberFlags = {
   'socket-reuse-port': { type: 'bool', usage: 'let other processes listen on the same ports (SO_REUSEPORT)' },
   'enable-grpc-gateway': { type: 'bool', default: true, usage: 'serve JSON under /v3/' },
   'enable-v2': { type: 'bool', usage: 'serve the second API under /v2/ too, as etcd did up to 3.5' },
-  'feature-gates': { type: 'string', usage: 'Name=true,Name=false: InitialCorruptCheck, CompactHashCheck, AllAlpha; the others of the original have no effect' },
+  'feature-gates': { type: 'string', usage: 'Name=true,Name=false, as in the original; AllAlpha, AllBeta. Without effect: LeaseCheckpointPersist (always), TxnModeWriteWithSharedBuffer (no such buffer)' },
 } as const satisfies FlagSpecs
 
 const clusterFlags = {
@@ -50,7 +50,7 @@ const clusterFlags = {
   'auto-compaction-retention': { type: 'string', default: '0', usage: 'history to keep: a duration (or hours), or a number of revisions; 0 turns compaction off' },
   'force-new-cluster': { type: 'bool', usage: 'forget all other members, keep the data' },
   'unsafe-no-fsync': { type: 'bool', usage: "leave writes to the operating system; its crash loses what was acknowledged" },
-  'downgrade-check-time': { type: 'duration', default: 5000, usage: 'time between looks whether a downgrade is done' },
+  'downgrade-check-time': { type: 'duration', default: 5000, usage: 'time between looks whether a downgrade is done; 0 is never' },
 } as const satisfies FlagSpecs
 
 const securityFlags = {
@@ -96,30 +96,77 @@ const watchingFlags = {
   'watch-progress-notify-interval': { type: 'duration', default: 600_000, usage: 'time between progress notifications of quiet watches' },
 } as const satisfies FlagSpecs
 
-/** Flags of the original that change nothing here: they belong to bbolt, to Go, to what others fix. A word is said when one is given. */
-export const withoutEffect = {
-  'max-snapshots': { type: 'int', default: 5, usage: 'no effect: one snapshot is kept' }, 'max-wals': { type: 'int', default: 5, usage: 'no effect: the log before the snapshot is removed' },
-  'backend-bbolt-freelist-type': { type: 'string', default: 'map', usage: 'no effect' }, 'backend-batch-interval': { type: 'string', usage: 'no effect' }, 'backend-batch-limit': { type: 'int', usage: 'no effect' },
-  'memory-mlock': { type: 'bool', usage: 'no effect' }, 'bootstrap-defrag-threshold-megabytes': { type: 'int', usage: 'no effect' },
-  'compaction-batch-limit': { type: 'int', default: 1000, usage: 'no effect' }, 'compaction-sleep-interval': { type: 'duration', default: 10, usage: 'no effect' },
-  'max-concurrent-streams': { type: 'int', default: 4_294_967_295, usage: 'no effect' }, 'grpc-keepalive-min-time': { type: 'duration', default: 5000, usage: 'no effect' },
-  'grpc-keepalive-interval': { type: 'duration', default: 7_200_000, usage: 'no effect' }, 'grpc-keepalive-timeout': { type: 'duration', default: 20_000, usage: 'no effect' },
-  'socket-reuse-address': { type: 'bool', usage: 'no effect: always on' }, 'raft-read-timeout': { type: 'duration', default: 5000, usage: 'no effect' }, 'raft-write-timeout': { type: 'duration', default: 5000, usage: 'no effect' },
-  'client-cert-file': { type: 'string', usage: 'no effect' }, 'client-key-file': { type: 'string', usage: 'no effect' },
-  discovery: { type: 'string', usage: 'no effect: the second discovery service is gone' }, 'discovery-fallback': { type: 'string', default: 'exit', usage: 'no effect' }, 'discovery-proxy': { type: 'string', usage: 'no effect' },
-  'discovery-keepalive-time': { type: 'duration', default: 2000, usage: 'no effect' }, 'discovery-keepalive-timeout': { type: 'duration', default: 6000, usage: 'no effect' },
-  'v2-deprecation': { type: 'string', default: 'write-only', usage: 'no effect' }, logger: { type: 'string', default: 'zap', usage: 'no effect' }, 'enable-pprof': { type: 'bool', usage: 'no effect: there is no Go to profile' },
-  'warning-unary-request-duration': { type: 'duration', default: 300, usage: 'no effect' },
-  'warning-apply-duration': { type: 'duration', default: 100, usage: 'no effect' }, 'enable-distributed-tracing': { type: 'bool', usage: 'no effect' },
-  'distributed-tracing-address': { type: 'string', default: 'localhost:4317', usage: 'no effect' }, 'distributed-tracing-service-name': { type: 'string', default: 'etcd', usage: 'no effect' },
-  'distributed-tracing-instance-id': { type: 'string', usage: 'no effect' }, 'distributed-tracing-sampling-rate': { type: 'int', usage: 'no effect' },
+/** Connections: how long they may be silent, how many calls they carry. */
+const connectionFlags = {
+  'max-concurrent-streams': { type: 'int', default: 4_294_967_295, usage: 'calls that a client may have open on a connection, watches included; at most 100000' },
+  'grpc-keepalive-min-time': { type: 'duration', default: 5000, usage: 'least time between two pings of a client; one that pings more often is told too_many_pings and cut' },
+  'grpc-keepalive-interval': { type: 'duration', default: 7_200_000, usage: 'time without a word of a client after which it is asked whether it is there' },
+  'grpc-keepalive-timeout': { type: 'duration', default: 20_000, usage: 'time that it has to answer' },
+  'raft-read-timeout': { type: 'duration', default: 5000, usage: 'silence of another member after which its connection is given up; at least 5s' },
+  'raft-write-timeout': { type: 'duration', default: 5000, usage: 'time in which another member takes nothing, after which its connection is given up; at least 5s' },
+  'discovery-keepalive-time': { type: 'duration', default: 2000, usage: 'discovery service: time between two questions whether it is there' },
+  'discovery-keepalive-timeout': { type: 'duration', default: 6000, usage: 'discovery service: time that it has to answer' },
 } as const satisfies FlagSpecs
+
+/** What is kept on the disk, and how it is tidied up. */
+const storageFlags = {
+  'max-snapshots': { type: 'int', default: 5, usage: '.snap files that stay, at least two; 0 is all' },
+  'max-wals': { type: 'int', default: 5, usage: 'files of the log that stay, with those that a snapshot made superfluous; 0 is all. A full disk takes the superfluous ones' },
+  'compaction-batch-limit': { type: 'int', default: 1000, usage: 'revisions that a compaction goes through between two pauses' },
+  'compaction-sleep-interval': { type: 'duration', default: 10, usage: 'length of these pauses' },
+  'bootstrap-defrag-threshold-megabytes': { type: 'int', usage: 'write the database anew at the start when that frees so much; 0 is never' },
+} as const satisfies FlagSpecs
+
+/** What is told of slow requests and of the process. */
+const diagnosticFlags = {
+  'warning-apply-duration': { type: 'duration', default: 100, usage: '"apply request took too long" is said of requests that take longer' },
+  'warning-unary-request-duration': { type: 'duration', default: 300, usage: '"request stats" is said of calls that take longer' },
+  'enable-pprof': { type: 'bool', usage: 'profiles under /debug/pprof/ of the client URLs, for `go tool pprof`' },
+  'enable-distributed-tracing': { type: 'bool', usage: 'send spans of gRPC calls to an OpenTelemetry collector' },
+  'distributed-tracing-address': { type: 'string', default: 'localhost:4317', usage: 'where the collector listens for OTLP over gRPC' },
+  'distributed-tracing-service-name': { type: 'string', default: 'etcd', usage: "the service's name in the spans" },
+  'distributed-tracing-instance-id': { type: 'string', usage: "this member's name in the spans" },
+  'distributed-tracing-sampling-rate': { type: 'int', usage: 'traces that begin here and are sent, of a million; who calls with a trace of their own decides for it' },
+} as const satisfies FlagSpecs
+
+/** Names that are checked, so that a configuration for the original is refused for the same reasons, and that choose between one thing here. */
+const checkedFlags = {
+  logger: { type: 'string', default: 'zap', usage: "only 'zap'" },
+  'discovery-fallback': { type: 'string', default: 'exit', usage: "only 'exit': the proxy of version 2 is gone" },
+  'client-cert-file': { type: 'string', usage: 'read, and otherwise not needed: the JSON gateway asks the member itself, without a connection' },
+  'client-key-file': { type: 'string', usage: 'key of that certificate' },
+} as const satisfies FlagSpecs
+
+/** Flags of the original that can't change anything here, each with its reason. A word is said when one is given. */
+export const withoutEffect = {
+  'backend-bbolt-freelist-type': { type: 'string', default: 'map', usage: 'no effect: there is no list of free pages, the database is written whole' },
+  'backend-batch-interval': { type: 'duration', usage: 'no effect: a write is durable in the log, and nothing waits for the database' },
+  'backend-batch-limit': { type: 'int', usage: 'no effect: as --backend-batch-interval' },
+  'memory-mlock': { type: 'bool', usage: 'no effect: V8 gives memory back in ways that locked memory does not allow, and ends when it can\'t' },
+  'socket-reuse-address': { type: 'bool', usage: 'no effect: sockets that listen have SO_REUSEADDR always, as Go\'s have' },
+  'v2-deprecation': { type: 'string', default: 'write-only', usage: 'no effect, as in the original since 3.6: write-only, write-only-skip-check, write-only-drop-data or gone' },
+} as const satisfies FlagSpecs
+
+/** Flags of versions before 2.1 that the original still takes and passes over. */
+export const ignoredFlags: ReadonlySet<string> = new Set([
+  'cluster-active-size', 'cluster-remove-delay', 'cluster-sync-interval', 'config', 'force', 'max-result-buffer', 'max-retry-attempts', 'peer-heartbeat-interval', 'peer-election-timeout', 'retry-interval', 'snapshot', 'v', 'vv',
+])
+
+/** What is said when one of these is given. */
+export const deprecatedFlags: { readonly [name: string]: string } = {
+  'max-snapshots': '--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.',
+  'v2-deprecation': '--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input.',
+}
 
 /** Names that flags had before 3.6. */
 export const olderNames: { readonly [name: string]: string } = {
   'experimental-initial-corrupt-check': 'initial-corrupt-check', 'experimental-watch-progress-notify-interval': 'watch-progress-notify-interval', 'experimental-corrupt-check-time': 'corrupt-check-time',
   'experimental-compact-hash-check-time': 'compact-hash-check-time', 'experimental-peer-skip-client-san-verification': 'peer-skip-client-san-verification', 'experimental-max-learners': 'max-learners',
   'experimental-snapshot-catchup-entries': 'snapshot-catchup-entries', 'experimental-warning-unary-request-duration': 'warning-unary-request-duration', 'experimental-downgrade-check-time': 'downgrade-check-time',
+  'experimental-compaction-batch-limit': 'compaction-batch-limit', 'experimental-compaction-sleep-interval': 'compaction-sleep-interval', 'experimental-warning-apply-duration': 'warning-apply-duration',
+  'experimental-bootstrap-defrag-threshold-megabytes': 'bootstrap-defrag-threshold-megabytes', 'experimental-enable-distributed-tracing': 'enable-distributed-tracing',
+  'experimental-distributed-tracing-address': 'distributed-tracing-address', 'experimental-distributed-tracing-service-name': 'distributed-tracing-service-name',
+  'experimental-distributed-tracing-instance-id': 'distributed-tracing-instance-id', 'experimental-distributed-tracing-sampling-rate': 'distributed-tracing-sampling-rate',
 }
 
-export const etcdFlags = { ...memberFlags, ...clusterFlags, ...securityFlags, ...watchingFlags, ...withoutEffect } as const satisfies FlagSpecs
+export const etcdFlags = { ...memberFlags, ...clusterFlags, ...securityFlags, ...watchingFlags, ...connectionFlags, ...storageFlags, ...diagnosticFlags, ...checkedFlags, ...withoutEffect } as const satisfies FlagSpecs

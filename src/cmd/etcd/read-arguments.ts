@@ -2,7 +2,7 @@
 // not given. Upstream: etcd/server/etcdmain/config.go, etcd/pkg/flags/flag.go
 import { FlagError } from '../../lib/component-base/flags.ts'
 import { readConfigFile } from './config-file.ts'
-import { etcdFlags, olderNames } from './flag-specs.ts'
+import { etcdFlags, ignoredFlags, olderNames } from './flag-specs.ts'
 
 export interface EtcdArguments {
   readonly args: readonly string[]
@@ -17,7 +17,8 @@ const alwaysRead = ['--help', '-h', '--version']
 
 /** @throws FlagError */
 export function readArguments(given: readonly string[], environment: { readonly [name: string]: string | undefined }, readFile: (path: string) => string): EtcdArguments {
-  const args = given.map(normalise)
+  const ignored = given.filter(isIgnored)
+  const args = given.filter((arg) => !isIgnored(arg)).map(normalise)
   if (args.some((arg) => alwaysRead.includes(arg))) return { args, clientAllowedCns: [], source: 'flags', warnings: [] }
   const at = args.findIndex((arg) => arg === '--config-file' || arg.startsWith('--config-file='))
   const file = at < 0 ? environment['ETCD_CONFIG_FILE'] : (args[at]?.split('=').slice(1).join('=') || args[at + 1])
@@ -31,7 +32,7 @@ export function readArguments(given: readonly string[], environment: { readonly 
     return { ...readConfigFile(text, file), source: 'file', warnings: [] }
   }
   const flagged = new Set(args.filter((arg) => arg.startsWith('--')).map((arg) => arg.slice(2).split('=')[0]))
-  const warnings: string[] = []
+  const warnings: string[] = ignored.map((arg) => `flag "-${nameOf(arg)}" is no longer supported - ignoring.`)
   const fromEnvironment: string[] = []
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith('ETCD_') || !value || variable === 'ETCD_VERSION' || variable === 'ETCD_UNSUPPORTED_ARCH') continue
@@ -42,6 +43,9 @@ export function readArguments(given: readonly string[], environment: { readonly 
   }
   return { args: [...fromEnvironment, ...args], clientAllowedCns: [], source: 'flags', warnings }
 }
+
+function nameOf(arg: string): string { return /^--?([a-z][a-z0-9-]*)(=.*)?$/s.exec(arg)?.[1] ?? '' }
+function isIgnored(arg: string): boolean { return ignoredFlags.has(nameOf(arg)) }
 
 /** Go's flags may have one dash; some had other names before. */
 function normalise(arg: string): string {

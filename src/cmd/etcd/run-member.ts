@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import { compactAutomatically, parseAutoCompaction } from '../../control-plane/etcd/auto-compaction.ts'
 import { connectMembers } from '../../control-plane/etcd/connect-members.ts'
 import { CorruptionChecks } from '../../control-plane/etcd/corruption-checks.ts'
+import { withFlock } from '../../control-plane/etcd/disk/flock-disk.ts'
 import { realDisk } from '../../control-plane/etcd/disk/real-disk.ts'
 import { withoutSync } from '../../control-plane/etcd/disk/unsynced-disk.ts'
 import { openEtcd, type EmbeddedEtcd, type EtcdOptions } from '../../control-plane/etcd/embedded.ts'
+import type { FeatureSwitches } from '../../control-plane/etcd/features.ts'
 import { MemberRemovedError } from '../../control-plane/etcd/member.ts'
 import { normalizeUrls } from '../../control-plane/etcd/membership/parse-urls.ts'
 import { PeerClient } from '../../control-plane/etcd/peer/peer-client.ts'
@@ -20,17 +22,17 @@ import { EtcdError } from '../../lib/etcd-api/etcd-error.ts'
 import type { ServerTls } from '../../lib/net/grpc/grpc-server.ts'
 import { notifySystemd } from '../notify-systemd.ts'
 import { untilAborted } from '../run-component.ts'
-import type { EtcdFeatures, EtcdSettings } from './check-settings.ts'
+import type { EtcdSettings } from './check-settings.ts'
+import { openDiagnostics } from './diagnostics.ts'
 import { findInitialCluster, systemResolver } from './find-initial-cluster.ts'
 import { listenPlace, type ListenPlace } from './listen-address.ts'
+import { localAddressOf, memberOptionsOf, peerTimeoutsOf, serverOptionsOf } from './member-options.ts'
 import { loadClientTls, loadPeerTls, serverTlsOf } from './tls-files.ts'
 
 const handOverMs = 7000
-/** With the feature LeaseCheckpoint. */
-const leaseCheckpointIntervalMs = 300_000
 
 /** Until the signal, or until the member ends by itself. Gives the exit code. */
-export async function runMember(flags: EtcdSettings, features: EtcdFeatures, clientAllowedCns: readonly string[], logger: Logger, signal: AbortSignal): Promise<number> {
+export async function runMember(flags: EtcdSettings, features: FeatureSwitches, clientAllowedCns: readonly string[], logger: Logger, signal: AbortSignal): Promise<number> {
   const dataDir = flags['data-dir'] || `${flags.name}.etcd`
   const compaction = parseAutoCompaction(flags['auto-compaction-mode'], flags['auto-compaction-retention'], parseGoDuration)
   const clientTlsOptions = await loadClientTls(flags, dataDir, clientAllowedCns, logger)
@@ -41,32 +43,28 @@ export async function runMember(flags: EtcdSettings, features: EtcdFeatures, cli
   for (const { url, secure } of places([...flags['listen-client-urls'], ...flags['listen-client-http-urls'], ...flags['listen-metrics-urls']])) {
     if (secure && !clientTls) throw new FlagError(`${url} needs --cert-file and --key-file`)
   }
-  const disk = flags['unsafe-no-fsync'] ? withoutSync(realDisk) : realDisk
+  const disk = withFlock(flags['unsafe-no-fsync'] ? withoutSync(realDisk) : realDisk, logger)
   const walDir = flags['wal-dir'] || join(dataDir, 'member', 'wal')
   const isInitialized = await WriteAheadLog.exists({ disk, folder: walDir })
   logger.info('starting an etcd server', { name: flags.name, 'data-dir': dataDir, 'member-initialized': isInitialized, 'initial-cluster': flags['initial-cluster'], 'initial-cluster-state': flags['initial-cluster-state'] })
   let checks: CorruptionChecks | undefined
+  const localAddress = localAddressOf(flags, features, logger)
   const options: EtcdOptions = {
-    disk: { dataDir, disk, ...(flags['wal-dir'] ? { walDir } : {}) }, clock: realClock, random: realRandom, logger, name: flags.name, peerUrls: normalizeUrls(flags['initial-advertise-peer-urls']),
-    clientUrls: normalizeUrls(flags['advertise-client-urls']), clusterToken: flags['initial-cluster-token'], quotaBackendBytes: flags['quota-backend-bytes'], maxRequestBytes: flags['max-request-bytes'],
-    maxTxnOps: flags['max-txn-ops'], snapshotCount: flags['snapshot-count'], snapshotCatchUpEntries: flags['snapshot-catchup-entries'], watchProgressNotifyIntervalMs: Math.max(100, flags['watch-progress-notify-interval']), electionTimeoutMs: flags['election-timeout'],
-    heartbeatIntervalMs: flags['heartbeat-interval'], preVote: flags['pre-vote'], hurryFirstElection: flags['initial-election-tick-advance'], strictReconfigCheck: flags['strict-reconfig-check'], maxLearners: flags['max-learners'], hashCompactions: features.compactHashCheck, forceNewCluster: flags['force-new-cluster'],
-    authToken: flags['auth-token'], authTokenTtlMs: flags['auth-token-ttl'] * 1000, bcryptCost: flags['bcrypt-cost'], clientCertAuth: flags['client-cert-auth'],
-    ...(features.leaseCheckpoint ? { leaseCheckpointIntervalMs } : {}),
+    ...memberOptionsOf(flags, features), disk: { dataDir, disk, ...(flags['wal-dir'] ? { walDir } : {}) }, clock: realClock, random: realRandom, logger,
     transport: connectMembers({
-      listenUrls: flags['listen-peer-urls'], advertiseUrls: normalizeUrls(flags['initial-advertise-peer-urls']), maxRequestBytes: flags['max-request-bytes'], clock: realClock, logger, ...(peerTls && { tls: peerTls }),
+      listenUrls: flags['listen-peer-urls'], advertiseUrls: normalizeUrls(flags['initial-advertise-peer-urls']), maxRequestBytes: flags['max-request-bytes'], timeouts: peerTimeoutsOf(flags, logger), clock: realClock, logger,
+      ...(peerTls && { tls: peerTls }), ...(localAddress === undefined ? {} : { localAddress }),
       beforeStart: async (etcd, { client }) => {
         checks = new CorruptionChecks({ etcd, peerClient: client, clock: realClock, logger })
-        if (isInitialized && features.initialCorruptCheck) await checks.checkInitially(signal)
+        if (isInitialized && features.InitialCorruptCheck) await checks.checkInitially(signal)
       },
     }),
   }
   await using etcd = await openEtcd(isInitialized ? options : { ...options, initialCluster: await findCluster(flags, peerTls, logger, signal) })
   const ended = AbortSignal.any([signal, etcd.broken])
-  const serving: Omit<ServeEtcdOptions, 'listen' | 'tls'> = {
-    clock: realClock, maxRequestBytes: flags['max-request-bytes'], gateway: flags['enable-grpc-gateway'], v2: flags['enable-v2'], metrics: flags.metrics === 'extensive' ? 'extensive' : 'basic',
-    ...(isOpen(flags.cors) ? {} : { cors: flags.cors.split(',') }), ...(isOpen(flags['host-whitelist']) ? {} : { hostWhitelist: flags['host-whitelist'].split(',') }),
-  }
+  await using diagnostics = openDiagnostics(flags, logger)
+  const { tracer, pprof } = diagnostics
+  const serving: Omit<ServeEtcdOptions, 'listen' | 'tls'> = { clock: realClock, ...serverOptionsOf(flags), ...(tracer && { tracer }), ...(pprof && { pprof }) }
   await using servers = new AsyncDisposableStack()
   await serveAll(places(flags['listen-metrics-urls']), clientTls, async (at) => { servers.use(await serveEtcdHealth(etcd, { ...serving, ...at })) })
   if (!await becomesReady(etcd, ended, logger)) return exitCode(etcd)
@@ -79,7 +77,7 @@ export async function runMember(flags: EtcdSettings, features: EtcdFeatures, cli
   const background = [
     ...(compaction ? [compactAutomatically(compactedByLeader(etcd), compaction, realClock, logger, ended)] : []),
     ...(checks && flags['corrupt-check-time'] > 0 ? [checks.checkRegularly('keys', flags['corrupt-check-time'], ended)] : []),
-    ...(checks && features.compactHashCheck ? [checks.checkRegularly('compactions', flags['compact-hash-check-time'], ended)] : []),
+    ...(checks && features.CompactHashCheck ? [checks.checkRegularly('compactions', flags['compact-hash-check-time'], ended)] : []),
   ]
   // The servers' sockets keep the process; with none of them this does.
   await untilAborted(ended)
@@ -133,5 +131,3 @@ async function handOver({ internals: { member } }: EmbeddedEtcd, logger: Logger)
 function exitCode(etcd: EmbeddedEtcd): number {
   return etcd.broken.aborted && !(etcd.broken.reason instanceof MemberRemovedError) ? 1 : 0
 }
-
-function isOpen(list: string): boolean { return list === '' || list === '*' }

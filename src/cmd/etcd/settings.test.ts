@@ -4,6 +4,8 @@ import { execFileSync, spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { switchFeatures } from '../../control-plane/etcd/features.ts'
+import { recordingLogger } from '../../lib/testing/recording-logger.ts'
 import { SimulatedClock } from '../../lib/testing/simulated-clock.ts'
 import { parseFlags } from '../../lib/component-base/flags.ts'
 import { silentLogger } from '../../lib/component-base/log.ts'
@@ -12,10 +14,11 @@ import { notifySystemd, socketAddress } from '../notify-systemd.ts'
 import { advertiseDefaultHost } from './advertise-default-host.ts'
 import { checkSettings, readFeatures, type EtcdSettings } from './check-settings.ts'
 import { createEtcdLogger, LogFile, readRotation } from './etcd-logger.ts'
-import { etcdFlags } from './flag-specs.ts'
+import { etcdFlags, withoutEffect } from './flag-specs.ts'
 import { listenPlace } from './listen-address.ts'
+import { localAddressOf, memberOptionsOf, peerTimeoutsOf, serverOptionsOf } from './member-options.ts'
 import { readArguments } from './read-arguments.ts'
-import { openSslName } from './tls-files.ts'
+import { loadClientTls, openSslName } from './tls-files.ts'
 
 const noFile = (path: string): string => { throw new Error(`no ${path}`) }
 const settingsOf = (args: readonly string[], environment: { readonly [name: string]: string } = {}, readFile = noFile): EtcdSettings => parseFlags(etcdFlags, readArguments(args, environment, readFile).args).flags
@@ -44,15 +47,15 @@ peer-transport-security:
   client-cert-auth: true
   allowed-cn: [peer]
   auto-tls: true
-discovery-config: {token: t, endpoints: ["http://d:1"], dial-timeout: 1000000000, secure: {cacert: /dca, insecure-transport: false}, auth: {username: u}}
+discovery-config: {token: t, endpoints: ["http://d:1"], dial-timeout: 1000000000, keepalive-time: 30000000000, secure: {cacert: /dca, insecure-transport: false}, auth: {username: u}}
 socket-options: {reuse-port: true}
 `, ['--name=flag', '--max-txn-ops=7'], { ETCD_MAX_LEARNERS: '9' })
   assert.deepEqual([flags.name, flags['max-txn-ops'], flags['max-learners'], flags['election-timeout'], flags['watch-progress-notify-interval'], flags['strict-reconfig-check']], ['from-file', 128, 1, 2000, 5000, false])
   assert.deepEqual([flags['listen-client-urls'], flags['log-outputs'], flags['cipher-suites']], [['https://10.0.0.1:2379', 'https://127.0.0.1:2379'], ['stderr', '/tmp/x.log'], ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256']])
   assert.deepEqual([flags['cert-file'], flags['client-cert-auth'], flags['client-cert-allowed-hostname'], flags['peer-cert-file'], flags['peer-client-cert-auth'], flags['peer-cert-allowed-cn'], flags['peer-auto-tls']],
     ['/c.crt', true, ['h'], '/p.crt', true, ['peer'], true])
-  assert.deepEqual([flags['discovery-token'], flags['discovery-endpoints'], flags['discovery-dial-timeout'], flags['discovery-cacert'], flags['discovery-insecure-transport'], flags['discovery-user'], flags['socket-reuse-port']],
-    ['t', ['http://d:1'], 1000, '/dca', false, 'u', true])
+  assert.deepEqual([flags['discovery-token'], flags['discovery-endpoints'], flags['discovery-dial-timeout'], flags['discovery-cacert'], flags['discovery-insecure-transport'], flags['discovery-user'], flags['socket-reuse-port'], flags['discovery-keepalive-time']],
+    ['t', ['http://d:1'], 1000, '/dca', false, 'u', true, 30_000])
   assert.deepEqual(readArguments(['--config-file=c'], {}, () => 'client-transport-security: {allowed-cn: [x]}').clientAllowedCns, ['x'])
   assert.equal(settingsOf([], { ETCD_CONFIG_FILE: 'c' }, () => 'name: by-variable').name, 'by-variable')
 })
@@ -80,7 +83,43 @@ test('contradictions are refused in the original words', () => {
   assert.equal(refusal('--tls-min-version=TLS1.3', '--tls-max-version=TLS1.2'), 'min version (TLS1.3) is greater than max version (TLS1.2)')
   assert.equal(refusal('--feature-gates=Nonsense=true'), 'unrecognized feature gate: Nonsense')
   assert.equal(refusal('--feature-gates=LeaseCheckpointPersist=true'), 'enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint')
-  assert.deepEqual(readFeatures(parseFlags(etcdFlags, ['--feature-gates=AllAlpha=true,CompactHashCheck=false']).flags), { initialCorruptCheck: true, compactHashCheck: false, leaseCheckpoint: true, leaseCheckpointPersist: true })
+  assert.deepEqual(readFeatures(parseFlags(etcdFlags, ['--feature-gates=AllAlpha=true,CompactHashCheck=false']).flags), {
+    AllAlpha: true, AllBeta: false, CompactHashCheck: false, FastLeaseKeepAlive: true, InitialCorruptCheck: true, LeaseCheckpoint: true, LeaseCheckpointPersist: true, PriorityRequest: true, SetMemberLocalAddr: true, StopGRPCServiceOnDefrag: true,
+    TxnModeWriteWithSharedBuffer: true,
+  })
+})
+
+test('flags of long ago are passed over with a word, and what is deprecated is told of', () => {
+  const { args, warnings } = readArguments(['-v', '--force=true', '--name', 'a', '--snapshot-count=5'], {}, noFile)
+  assert.deepEqual([args, warnings], [['--name', 'a', '--snapshot-count=5'], ['flag "-v" is no longer supported - ignoring.', 'flag "-force" is no longer supported - ignoring.']])
+  // The second discovery service and its proxy are gone from the original, too.
+  for (const gone of ['--discovery=x', '--discovery-proxy=x']) assert.throws(() => settingsOf([gone]), { message: /^unknown flag/ })
+  assert.deepEqual(readArguments([], { ETCD_DISCOVERY: 'x' }, noFile).warnings, ['unrecognized environment variable ETCD_DISCOVERY'])
+  for (const [name, { usage }] of Object.entries(withoutEffect)) assert.match(usage, /^no effect.*[:,] .{10}/, `--${name} says why`)
+})
+
+test('what members and servers are told of the flags', () => {
+  const { logger, lines } = recordingLogger()
+  assert.deepEqual(peerTimeoutsOf(settingsOf(['--raft-read-timeout=1s', '--raft-write-timeout=7s']), logger), { readMs: 5000, writeMs: 7000 })
+  assert.deepEqual(lines.map(({ message }) => message), ['raft-read-timeout increased to minimum value: 5s'])
+  const member = memberOptionsOf(settingsOf(['--max-wals=0', '--max-snapshots=3', '--compaction-batch-limit=10', '--compaction-sleep-interval=2s', '--bootstrap-defrag-threshold-megabytes=2', '--warning-apply-duration=1s', '--downgrade-check-time=0']), switchFeatures())
+  assert.deepEqual([member.maxWals, member.maxSnapshots, member.compactionPace, member.bootstrapDefragmentBytes, member.warningApplyMs, member.downgradeCheckMs], [0, 3, { batchRevisions: 10, pauseMs: 2000 }, 2 * 1024 * 1024, 1000, 0])
+  const servers = serverOptionsOf(settingsOf(['--max-concurrent-streams=7', '--grpc-keepalive-min-time=1s', '--grpc-keepalive-timeout=0', '--log-level=debug']))
+  assert.deepEqual([servers.maxConcurrentStreams, servers.keepAlive, servers.requestWarnings], [7, { minPingIntervalMs: 1000 }, { unaryMs: 300, applyMs: 100, tellsAll: true }])
+  assert.deepEqual(serverOptionsOf(settingsOf([])).keepAlive, { minPingIntervalMs: 5000, intervalMs: 7_200_000, timeoutMs: 20_000 })
+})
+
+test('SetMemberLocalAddr: the first advertised address that is one, and not loopback', () => {
+  const urls = '--initial-advertise-peer-urls=http://name:1,http://127.0.0.1:1,http://10.1.2.3:1,http://10.9.9.9:1'
+  const on = switchFeatures(new Map([['SetMemberLocalAddr', true]]))
+  assert.equal(localAddressOf(settingsOf([urls]), on, silentLogger), '10.1.2.3')
+  assert.equal(localAddressOf(settingsOf([urls]), switchFeatures(), silentLogger), undefined)
+  assert.equal(localAddressOf(settingsOf([]), on, silentLogger), undefined)
+})
+
+test('a certificate for asking oneself comes with its key', async () => {
+  const flags = settingsOf(['--cert-file=/c', '--key-file=/k', '--client-cert-file=/x'])
+  await assert.rejects(loadClientTls(flags, '/d', [], silentLogger), { message: 'ClientKeyFile and ClientCertFile must both be present or both absent: key: , cert: /x]' })
 })
 
 test('listen URLs: addresses, ports, unix sockets', () => {

@@ -17,8 +17,10 @@ export async function loadClientTls(flags: EtcdSettings, dataDir: string, allowe
   const common = limitsOf(flags)
   if (flags['cert-file'] || flags['key-file']) {
     if (flags['auto-tls']) logger.warn('ignoring client auto TLS since certs given')
+    const [shown, shownKey] = [flags['client-cert-file'], flags['client-key-file']]
+    if ((shown === '') !== (shownKey === '')) throw new FlagError(`ClientKeyFile and ClientCertFile must both be present or both absent: key: ${shownKey}, cert: ${shown}]`)
     return {
-      ...common, certFile: flags['cert-file'], keyFile: flags['key-file'], trustedCaFile: flags['trusted-ca-file'], clientCertAuth: flags['client-cert-auth'], crlFile: flags['client-crl-file'],
+      ...common, certFile: flags['cert-file'], keyFile: flags['key-file'], clientCertFile: shown, clientKeyFile: shownKey, trustedCaFile: flags['trusted-ca-file'], clientCertAuth: flags['client-cert-auth'], crlFile: flags['client-crl-file'],
       allowedCommonNames: allowedCns, allowedHostnames: flags['client-cert-allowed-hostname'], skipClientSanVerification: true,
     }
   }
@@ -70,7 +72,7 @@ export function refreshRegularly(tls: PeerTls, onChange: () => void, logger: Log
   return { [Symbol.dispose]: () => { ended = true; timer[Symbol.dispose]() } }
 }
 
-function limitsOf(flags: EtcdSettings): Pick<PeerTlsOptions, 'minVersion' | 'maxVersion' | 'cipherSuites'> {
+export function limitsOf(flags: Pick<EtcdSettings, 'tls-min-version' | 'tls-max-version' | 'cipher-suites'>): Pick<PeerTlsOptions, 'minVersion' | 'maxVersion' | 'cipherSuites'> {
   const versions: { readonly [name: string]: SecureVersion } = { 'TLS1.2': 'TLSv1.2', 'TLS1.3': 'TLSv1.3' }
   const maxVersion = versions[flags['tls-max-version']]
   return {

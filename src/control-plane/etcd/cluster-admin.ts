@@ -92,7 +92,14 @@ export class ClusterAdmin {
 
   /** @throws EtcdError; not leader when another member has to be asked */
   async promoteHere(id: bigint, signal: AbortSignal): Promise<void> {
-    await this.#change(this.#member.machine.membership.checkPromote(id, this.#progressOf(id), this.#view()), signal)
+    const { learnerPromoteSuccesses, learnerPromoteFailures } = this.#member.metrics.server
+    try {
+      await this.#change(this.#member.machine.membership.checkPromote(id, this.#progressOf(id), this.#view()), signal)
+      learnerPromoteSuccesses.inc()
+    } catch (error) {
+      learnerPromoteFailures.of(error instanceof EtcdError ? error.message : 'other').inc()
+      throw error
+    }
   }
 
   /** @throws EtcdError */

@@ -5,6 +5,7 @@ import type { EtcdInternals } from './embedded.ts'
 import { hashKeyValues } from './mvcc/hash-kv.ts'
 import { openPeerTransport, type OpenPeerTransport } from './peer/open-peer-transport.ts'
 import type { PeerRequests } from './peer/peer-requests.ts'
+import type { PeerTimeouts } from './peer/peer-timeouts.ts'
 import type { PeerTls } from './peer/peer-tls.ts'
 import type { PeerHandler } from './peer/peer-transport.ts'
 import { defaultFrameLimitBytes } from './peer/stream-frames.ts'
@@ -18,6 +19,9 @@ export interface PeerConnectionOptions {
   /** `--initial-advertise-peer-urls`. */
   readonly advertiseUrls: readonly string[]
   readonly tls?: PeerTls
+  readonly timeouts?: PeerTimeouts
+  /** The address that connections to others come from. */
+  readonly localAddress?: string
   /** Of this member; others are believed to allow no more than eight times as much. */
   readonly maxRequestBytes?: number
   readonly clock: Clock
@@ -33,7 +37,8 @@ export function connectMembers(options: PeerConnectionOptions): (handler: PeerHa
     const transport = await openPeerTransport({
       id: identity.memberId, clusterId: identity.clusterId, listenUrls: options.listenUrls, advertiseUrls: options.advertiseUrls, clock: options.clock, logger: options.logger.named('peer'), handler,
       requests: peerRequestsOf(etcd), dialTimeoutMs: 1000 + electionTimeoutMs, requestTimeoutMs: 5000 + 2 * electionTimeoutMs,
-      frameLimitBytes: Math.max(defaultFrameLimitBytes, 8 * (options.maxRequestBytes ?? 0)), ...(options.tls && { tls: options.tls }),
+      frameLimitBytes: Math.max(defaultFrameLimitBytes, 8 * (options.maxRequestBytes ?? 0)), ...(options.tls && { tls: options.tls }), ...(options.timeouts && { timeouts: options.timeouts }),
+      ...(options.localAddress && { localAddress: options.localAddress }),
     })
     try {
       await options.beforeStart?.(etcd, transport)
@@ -51,7 +56,7 @@ export function peerRequestsOf(etcd: EtcdInternals): PeerRequests {
   const { membership, store } = member.machine
   return {
     members: () => admin.members(),
-    versions: () => ({ cluster: membership.clusterVersion, storage: storageVersionOf(membership.clusterVersion) }),
+    versions: () => ({ cluster: membership.clusterVersion, storage: storageVersionOf(member) }),
     promote: async (id, token, signal) => {
       requireAdmin(etcd, { headers: token === undefined ? {} : { token } })
       return await admin.promote(id, token, signal)

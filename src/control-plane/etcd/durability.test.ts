@@ -46,11 +46,10 @@ test('what was acknowledged is there after a restart: keys, revisions, history, 
     assert.equal(t((await etcd.client.range({ key: b('k9'), revision: 31 }, signal)).kvs[0]?.value), 'v29')
     await assert.rejects(etcd.client.range({ key: b('k9'), revision: 19 }, signal), { reason: 'Compacted' })
     assert.deepEqual((await etcd.client.leaseTimeToLive(lease, signal, { keys: true })).keys.map(t), ['leased'])
-    const events: string[] = []
-    using watch = etcd.client.watch({ key: b('\0'), rangeEnd: b('\0'), startRevision: 51 }, { events: (list, at) => { events.push(`${at} ${list.map((e) => e.type + t(e.kv.key)).join()}`) }, closed: () => {} })
+    const heard = Promise.withResolvers<string>()
+    using watch = etcd.client.watch({ key: b('\0'), rangeEnd: b('\0'), startRevision: 51 }, { events: (list, at) => { heard.resolve(`${at} ${list.map((e) => e.type + t(e.kv.key)).join()}`) }, closed: () => { heard.resolve('closed') } })
     void watch
-    await new Promise((resolve) => { setImmediate(resolve) })
-    assert.deepEqual(events, ['52 PUTk9,PUTleased,DELETEk0'])
+    assert.equal(await heard.promise, '52 PUTk9,PUTleased,DELETEk0')
   }
 })
 

@@ -4,20 +4,25 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/base/clock.ts'
-import type { Random } from '../../lib/base/random.ts'
+import { randomInteger, type Random } from '../../lib/base/random.ts'
 import type { Logger } from '../../lib/component-base/log.ts'
 import type { EtcdClient } from '../../lib/etcd-client/etcd-client.ts'
-import { StorageError, type Disk } from './disk/disk.ts'
+import { StorageError, type Disk, type FolderLock } from './disk/disk.ts'
 import { realDisk } from './disk/real-disk.ts'
 import { largestCost, smallestCost } from './auth/bcrypt.ts'
+import { defragmentAtStart } from './bootstrap/defragment-at-start.ts'
 import { ClusterAdmin } from './cluster-admin.ts'
 import { CompactionHashes } from './compaction-hashes.ts'
+import { Defragmentation } from './defragmentation.ts'
 import { EmbeddedEtcdClient } from './embedded-client.ts'
 import { Member } from './member.ts'
+import { measuredStateDisk } from './consensus/measured-store.ts'
 import type { QuestioningTransport } from './consensus/peer-questions.ts'
 import { recover, type Recovered } from './consensus/recover.ts'
 import type { StateStore } from './consensus/state-store.ts'
+import { switchFeatures, type FeatureSwitches } from './features.ts'
 import { identityOf } from './member-identity.ts'
+import { EtcdMetrics } from './metrics/etcd-metrics.ts'
 import { encodeMember } from './membership/member-json.ts'
 import type { BootstrapPlan } from './membership/plan-bootstrap.ts'
 import type { PeerClient } from './peer/peer-client.ts'
@@ -25,6 +30,7 @@ import type { PeerHandler } from './peer/peer-transport.ts'
 import { stateFilesIn } from './snapshot/state-files.ts'
 import { parseAuthToken } from './tokens/parse-auth-token.ts'
 import type { TokenProvider } from './tokens/token-provider.ts'
+import type { CompactionPace } from './scrubber.ts'
 import { StateMachine } from './state-machine.ts'
 import { etcdClusterVersion } from './version.ts'
 import type { Identity } from './wal/raft-messages.ts'
@@ -73,6 +79,20 @@ export interface EtcdOptions {
   readonly snapshotCount?: number
   /** Bytes of log after which a snapshot may be written, however small the store. Default 4 MiB. */
   readonly snapshotBytes?: number
+  /** How the store is compacted. Default: in small pieces, without pauses. */
+  readonly compactionPace?: CompactionPace
+  /** How often a leader looks whether a downgrade is done; 0: never. Default 5 s. */
+  readonly downgradeCheckMs?: number
+  /** Applying a request that takes longer is told, milliseconds. Default 100. */
+  readonly warningApplyMs?: number
+  /** `.snap` files that stay, at least two; 0: all. Default 5. */
+  readonly maxSnapshots?: number
+  /** Files of the log that stay; 0: all. Default: those that are needed. */
+  readonly maxWals?: number
+  /** Writes the database anew at the start when that frees so many bytes. Default: never. */
+  readonly bootstrapDefragmentBytes?: number
+  /** Default: as the original has them. */
+  readonly features?: FeatureSwitches
   /** `simple` (the default) or `jwt,sign-method=…,priv-key=…`. */
   readonly authToken?: string
   /** Life of a simple token, milliseconds. Default five minutes. */
@@ -114,6 +134,9 @@ export interface EtcdInternals {
   readonly bcryptCost: number
   readonly electionTimeoutMs: number
   readonly admin: ClusterAdmin
+  readonly features: FeatureSwitches
+  readonly defragmentation: Defragmentation
+  readonly logger: Logger
   /** Empty unless `hashCompactions`. */
   readonly compactionHashes: CompactionHashes
 }
@@ -130,8 +153,10 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   const name = options.name ?? 'default'
   const peerUrls = options.peerUrls ?? defaultPeerUrls
   const clientUrls = options.clientUrls ?? ['http://localhost:2379']
+  const features = options.features ?? switchFeatures()
   const timings = { heartbeatIntervalMs: options.heartbeatIntervalMs ?? 100, electionTimeoutMs: options.electionTimeoutMs ?? 1000 }
-  const newMachine = (): StateMachine => new StateMachine(Math.ceil((timings.electionTimeoutMs * 3) / 2 / 1000))
+  const hashSeed = randomInteger(options.random, 2 ** 32)
+  const newMachine = (): StateMachine => new StateMachine(Math.ceil((timings.electionTimeoutMs * 3) / 2 / 1000), hashSeed)
   const machine = newMachine()
   machine.membership.maxLearners = options.maxLearners ?? 1
   const tokens = parseAuthToken(options.authToken ?? 'simple', { clock, random: options.random, readFile: (path) => readFileSync(path), ...(options.authTokenTtlMs ? { ttlMs: options.authTokenTtlMs } : {}) })
@@ -139,27 +164,31 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   machine.auth.onInvalidated = (username) => tokens.invalidate(username)
   const cost = options.bcryptCost ?? defaultBcryptCost
   const plan = options.initialCluster ?? planAlone(name, peerUrls, options.clusterToken ?? 'etcd-cluster')
+  const metrics = new EtcdMetrics()
   await using cleanup = new AsyncDisposableStack()
-  const opened = options.disk === 'memory' ? undefined : await openFolder(options, options.disk, machine, plan, cleanup)
+  const opened = options.disk === 'memory' ? undefined : await openFolder(options, options.disk, machine, metrics, plan, cleanup)
   const identity = opened?.recovered.wal.identity ?? { memberId: plan.memberId, clusterId: plan.clusterId }
   if (!opened) beAlone(machine, plan, name, clientUrls)
   const member = new Member({
-    machine, clock, logger, name, clientUrls, timings, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes, progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000, leaseCheckpointIntervalMs: options.leaseCheckpointIntervalMs,
+    machine, clock, logger, metrics, name, clientUrls, timings, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes, progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000, leaseCheckpointIntervalMs: options.leaseCheckpointIntervalMs,
+    compactionPace: options.compactionPace, downgradeCheckMs: options.downgradeCheckMs, renewsLeasesFast: features.FastLeaseKeepAlive, warningApplyMs: options.warningApplyMs,
     ...(opened && {
       replica: {
-        ...opened, newMachine, random: options.random, initialMembers: plan.members, snapshotCount: options.snapshotCount ?? 10_000, snapshotBytes: options.snapshotBytes ?? defaultSnapshotBytes,
+        recovered: opened.recovered, store: opened.store, newMachine, random: options.random, initialMembers: plan.members, prefersRevocations: features.PriorityRequest, snapshotCount: options.snapshotCount ?? 10_000, snapshotBytes: options.snapshotBytes ?? defaultSnapshotBytes,
         ...(options.preVote === undefined ? {} : { preVote: options.preVote }), hurryFirstElection: options.hurryFirstElection ?? false, ...(options.snapshotCatchUpEntries === undefined ? {} : { catchUpEntries: options.snapshotCatchUpEntries }),
       },
     }),
   })
   cleanup.defer(() => member.stop())
+  // Nobody waits for it: it is there before anything else can be.
+  opened?.lock.confirmed?.catch((error: unknown) => member.broke(error))
   const client = new EmbeddedEtcdClient({ member, clock, random: options.random, maxTxnOps: options.maxTxnOps ?? 128, maxRequestBytes: options.maxRequestBytes ?? defaultMaxRequestBytes })
   let peerClient: PeerClient | undefined
   const admin = new ClusterAdmin({ member, clock, isStrict: options.strictReconfigCheck ?? true, requestTimeoutMs: 5000 + 2 * timings.electionTimeoutMs, peerClient: () => peerClient })
   const compactionHashes = new CompactionHashes(logger)
   if (options.hashCompactions) member.beforeCompaction = (revision) => { void compactionHashes.record(machine.store, revision) }
   const internals: EtcdInternals = {
-    compactionHashes,
+    compactionHashes, features, logger, defragmentation: new Defragmentation(metrics.disk.defragInflight),
     member, client, identity, name, peerUrls, clientUrls, clock, random: options.random, tokens, clientCertAuth: options.clientCertAuth ?? false, electionTimeoutMs: timings.electionTimeoutMs, admin,
     bcryptCost: cost < smallestCost || cost > largestCost ? defaultBcryptCost : cost,
   }
@@ -189,22 +218,25 @@ function beAlone({ membership }: StateMachine, { memberId, members }: BootstrapP
 }
 
 async function openFolder(
-  options: EtcdOptions, place: Exclude<EtcdOptions['disk'], 'memory'>, machine: StateMachine, plan: BootstrapPlan, cleanup: AsyncDisposableStack,
-): Promise<{ readonly recovered: Recovered; readonly store: StateStore }> {
+  options: EtcdOptions, place: Exclude<EtcdOptions['disk'], 'memory'>, machine: StateMachine, metrics: EtcdMetrics, plan: BootstrapPlan, cleanup: AsyncDisposableStack,
+): Promise<{ readonly recovered: Recovered; readonly store: StateStore; readonly lock: FolderLock }> {
   const { clock, logger } = options
   const disk = place.disk ?? realDisk
   const folder = join(place.dataDir, 'member')
   const snapFolder = join(folder, 'snap')
   await disk.makeFolder(snapFolder)
-  cleanup.use(await disk.lock(folder))
-  const store = stateFilesIn(disk, snapFolder)
+  const lock = cleanup.use(await disk.lock(folder))
+  const store = stateFilesIn(measuredStateDisk(disk, metrics, clock), snapFolder, options.maxSnapshots)
   const recovered = await recover({
     wal: {
       disk, folder: place.walDir ?? join(folder, 'wal'), logger,
       ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }), ...(options.zeroedBytes === undefined ? {} : { zeroedBytes: options.zeroedBytes }),
+      ...(options.maxWals === undefined ? {} : { keptFiles: options.maxWals }),
     },
     machine, store, initial: plan, nowMs: clock.monotonic(), logger, forceNewCluster: options.forceNewCluster ?? false,
   })
   cleanup.use(recovered.wal)
-  return { recovered, store }
+  const { bootstrapDefragmentBytes: thresholdBytes = 0 } = options
+  if (thresholdBytes > 0) await defragmentAtStart({ disk, snapFolder, machine, mark: { ...recovered.start.applied, confState: recovered.start.confState }, thresholdBytes, logger })
+  return { recovered, store, lock }
 }

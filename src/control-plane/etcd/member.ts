@@ -2,8 +2,8 @@
 //
 // Rules it keeps: a request is acknowledged, and visible to readers, only when a majority has it on disk; after the first failed write nothing
 // is acknowledged any more. Without a log (the memory disk) a request is applied at once. Upstream: etcd/server/etcdserver
-import { sleep, type Clock } from '../../lib/base/clock.ts'
-import type { Logger } from '../../lib/component-base/log.ts'
+import type { Clock } from '../../lib/base/clock.ts'
+import { describeError, type Logger } from '../../lib/component-base/log.ts'
 import { EtcdError, etcdError } from '../../lib/etcd-api/etcd-error.ts'
 import { insider } from './auth/caller.ts'
 import { LeaderDuties } from './consensus/leader-duties.ts'
@@ -11,6 +11,7 @@ import { LeaseAccess } from './consensus/lease-access.ts'
 import { noQuestions, questionsOf, type QuestioningTransport } from './consensus/peer-questions.ts'
 import type { ProposalWaiter } from './consensus/proposals.ts'
 import { Replica, type ReplicaHost, type ReplicaOptions, type Timings } from './consensus/replica.ts'
+import { describeEntry, describeResult, formatGoDuration } from './describe-request.ts'
 import { LeaseCheckpoints } from './lease/lease-checkpoints.ts'
 import { LeaseExpiry } from './lease/lease-expiry.ts'
 import { longestConnected } from './membership/reconfiguration-checks.ts'
@@ -22,7 +23,7 @@ import { WatchHub } from './mvcc/watch-hub.ts'
 import type { LeaseTimes } from './peer/peer-requests.ts'
 import type { PeerHandler, PeerTransport } from './peer/peer-transport.ts'
 import { Quota } from './quota.ts'
-import { Scrubber } from './scrubber.ts'
+import { Scrubber, type CompactionPace } from './scrubber.ts'
 import type { RaftStatus } from './raft/status.ts'
 import type { AppliedResult, LoggedRequest, StateMachine } from './state-machine.ts'
 
@@ -38,6 +39,11 @@ export interface MemberOptions {
   readonly progressNotifyIntervalMs: number
   /** How often a leader says through the log what is left of leases. Default: never. */
   readonly leaseCheckpointIntervalMs?: number | undefined
+  readonly compactionPace?: CompactionPace | undefined
+  readonly downgradeCheckMs?: number | undefined
+  readonly renewsLeasesFast?: boolean | undefined
+  /** Default 100. */
+  readonly warningApplyMs?: number | undefined
   readonly timings: Timings
   readonly metrics?: EtcdMetrics
   /** How it takes part in a log; without, requests are applied at once. */
@@ -51,6 +57,7 @@ export class MemberRemovedError extends Error {
 
 /** A removed member still answers, so that the others learn of it. */
 const removedDelayMs = 1000
+const slowApplyMs = 100
 
 const never = new AbortController().signal
 
@@ -64,6 +71,7 @@ export class Member implements ReplicaHost {
   readonly #options: MemberOptions
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #warningApplyMs: number
   readonly #replica: Replica | undefined
   readonly #quota: Quota
   readonly #expiry: LeaseExpiry
@@ -88,7 +96,8 @@ export class Member implements ReplicaHost {
     this.memberId = memberId
     this.#clock = clock
     this.#logger = logger
-    this.#scrubber = new Scrubber(machine.store, this.metrics.mvcc, clock)
+    this.#warningApplyMs = options.warningApplyMs ?? slowApplyMs
+    this.#scrubber = new Scrubber(machine.store, this.metrics.mvcc, clock, options.compactionPace)
     this.hub = new WatchHub(machine.store, queueMicrotask, setImmediate)
     this.#quota = new Quota(options.quotaBytes, machine, logger, () => this.propose({ type: 'alarm', action: 'ACTIVATE', memberId, alarm: 'NOSPACE' }, never))
     this.#expiry = new LeaseExpiry(machine.leases, clock, (id) => this.#revokeExpired(id))
@@ -105,10 +114,10 @@ export class Member implements ReplicaHost {
     this.#removedAlarm = new Alarm(clock, () => this.broke(new MemberRemovedError('the member has been permanently removed from the cluster')))
     this.#replica = options.replica && new Replica({ ...options.replica, machine, clock, logger, memberId, timings, metrics: this.metrics, host: this })
     this.#leases = new LeaseAccess({
-      machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs,
+      machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs, renewsFast: options.renewsLeasesFast,
       takeBackCheckpoint: (id, signal) => this.propose({ type: 'leaseCheckpoint', checkpoints: [{ id, remainingTtlSeconds: 0 }] }, signal, true),
     })
-    this.#duties = new LeaderDuties({ member: this, clock, logger, name: options.name, clientUrls: options.clientUrls })
+    this.#duties = new LeaderDuties({ member: this, clock, logger, name: options.name, clientUrls: options.clientUrls, downgradeCheckMs: options.downgradeCheckMs })
     if (options.replica) options.replica.recovered.wal.onFull = () => { if (!this.#stopped) this.#quota.raiseNoSpace('the disk is full') }
     // Who never waits for it need not hear of its failure.
     this.#ready.promise.catch(() => {})
@@ -124,6 +133,8 @@ export class Member implements ReplicaHost {
 
   get term(): number { return this.#replica?.driver.node.raft.term ?? 1 }
   get appliedIndex(): number { return this.#replica?.appliedIndex ?? this.#unloggedIndex }
+  /** The version whose programs can open what is on the disk; undefined while the cluster has none. */
+  get storageVersion(): string | undefined { return this.#replica ? this.#replica.storageVersion : this.machine.membership.clusterVersion }
   get committedIndex(): number { return this.#replica?.driver.node.raft.log.committed ?? this.#unloggedIndex }
   /** 0n: none is known. */
   get leaderId(): bigint { return this.#replica?.leaderId ?? this.memberId }
@@ -196,7 +207,7 @@ export class Member implements ReplicaHost {
   /** Resolves when that member leads. @throws EtcdError request timed out */
   async transferLeadership(to: bigint, signal: AbortSignal): Promise<void> {
     this.checkServing(signal)
-    await this.#replica?.transferLeadership(to, signal, (ms, until) => sleep(this.#clock, ms, until))
+    await this.#replica?.transferLeadership(to, signal)
   }
 
   /** Before this member ends on purpose: a leader of several hands over to the one that it has known for longest. */
@@ -205,13 +216,9 @@ export class Member implements ReplicaHost {
     if (!this.isLeader || this.isSole || !transport) return
     const to = longestConnected(this.machine.membership.list(), { selfId: this.memberId, activeSinceMs: (id) => transport.activeSinceMs(id) })
     if (to === undefined) return
-    const given = new AbortController()
-    const until = AbortSignal.any([signal, given.signal])
-    await this.#replica?.transferLeadership(to, until, async (ms, waiting) => {
-      await sleep(this.#clock, ms, waiting)
+    await this.#replica?.transferLeadership(to, signal, () => {
       // It goes, too: then nobody is to be waited for.
-      if (transport.activeSinceMs(to) === undefined) given.abort(etcdError('timeoutConnectionLost'))
-      waiting.throwIfAborted()
+      if (transport.activeSinceMs(to) === undefined) throw etcdError('timeoutConnectionLost')
     })
   }
 
@@ -239,16 +246,29 @@ export class Member implements ReplicaHost {
     const begunMs = this.#clock.monotonic()
     if (request.type === 'compaction') this.beforeCompaction?.(request.revision)
     let result: AppliedResult | undefined
+    let refusal: unknown
     try {
       result = this.machine.apply(request, begunMs, index)
+    } catch (error) {
+      refusal = error
+      throw error
     } finally {
-      observeApplied(this.metrics, request, (this.#clock.monotonic() - begunMs) / 1000, result)
+      const tookMs = this.#clock.monotonic() - begunMs
+      observeApplied(this.metrics, request, tookMs / 1000, result)
+      if (tookMs > this.#warningApplyMs) this.#warnOfSlowApply(request, tookMs, result, refusal)
     }
     if (request.type === 'compaction') void this.scrub()
     else if (request.type === 'leaseGrant') this.#expiry.arm()
     else if (request.type === 'v2') this.#armV2()
     else if (request.type === 'downgradeInfoSet') this.#duties.look()
     return result
+  }
+
+  #warnOfSlowApply(request: LoggedRequest, tookMs: number, result: AppliedResult | undefined, refusal: unknown): void {
+    this.metrics.server.slowApply.inc()
+    this.#logger.warn('apply request took too long', {
+      took: formatGoDuration(tookMs), 'expected-duration': formatGoDuration(this.#warningApplyMs), prefix: '', request: describeEntry(request), response: describeResult(request, result, this.machine.store.revision), ...(refusal === undefined ? {} : { error: describeError(refusal) }),
+    })
   }
 
   answered(request: LoggedRequest, askedMs: number): void { this.metrics.observeRequest(requestTypeOf(request), (this.#clock.monotonic() - askedMs) / 1000) }

@@ -2,9 +2,6 @@
 import type { EtcdMetrics } from './metrics/etcd-metrics.ts'
 import type { AppliedResult, LoggedRequest } from './state-machine.ts'
 
-/** Longer than this is too slow, seconds. */
-const slowSeconds = 0.1
-
 const requestTypes: { readonly [type in Exclude<LoggedRequest['type'], 'auth'>]: string } = {
   put: 'Put', deleteRange: 'DeleteRange', txn: 'Txn', compaction: 'Compaction', leaseGrant: 'LeaseGrant', leaseRevoke: 'LeaseRevoke', alarm: 'Alarm', authenticate: 'Authenticate', v2: 'V2',
   clusterMemberAttrSet: 'ClusterMemberAttrSet', clusterVersionSet: 'ClusterVersionSet', downgradeInfoSet: 'DowngradeInfoSet', leaseCheckpoint: 'LeaseCheckpoint',
@@ -20,7 +17,6 @@ export function requestTypeOf(request: LoggedRequest): string {
 /** @param result undefined: it was refused */
 export function observeApplied(metrics: EtcdMetrics, request: LoggedRequest, seconds: number, result: AppliedResult | undefined): void {
   metrics.observeApply(requestTypeOf(request), seconds, result !== undefined)
-  if (seconds > slowSeconds) metrics.server.slowApply.inc()
   if (result === undefined) return
   if (result.type === 'leaseGrant') {
     metrics.leases.granted.inc()

@@ -1,5 +1,5 @@
 // Frees what compactions made unreadable, in pieces between which everybody else has their turn.
-import type { Clock } from '../../lib/base/clock.ts'
+import { sleep, type Clock } from '../../lib/base/clock.ts'
 import type { MvccMetrics } from './metrics/etcd-metrics.ts'
 import type { MvccStore } from './mvcc/mvcc-store.ts'
 import { yieldToLoop } from './yield-to-loop.ts'
@@ -7,17 +7,27 @@ import { yieldToLoop } from './yield-to-loop.ts'
 const pieceRevisions = 500
 const pieceBytes = 1024 * 1024
 
+/** `--compaction-batch-limit` and `--compaction-sleep-interval`. */
+export interface CompactionPace {
+  /** Revisions that are gone through between two pauses. */
+  readonly batchRevisions: number
+  readonly pauseMs: number
+}
+
 export class Scrubber {
   readonly #store: MvccStore
   readonly #metrics: MvccMetrics
   readonly #clock: Clock
+  readonly #pace: CompactionPace | undefined
+  readonly #stop = new AbortController()
   #running: Promise<void> | undefined
-  #stopped = false
 
-  constructor(store: MvccStore, metrics: MvccMetrics, clock: Clock) {
+  /** @param pace without one it only lets others have their turn */
+  constructor(store: MvccStore, metrics: MvccMetrics, clock: Clock, pace?: CompactionPace) {
     this.#store = store
     this.#metrics = metrics
     this.#clock = clock
+    this.#pace = pace
     // While somebody walks all versions nothing is freed.
     store.onUnpinned = () => this.scrubIfNeeded()
   }
@@ -34,15 +44,22 @@ export class Scrubber {
     await yieldToLoop()
     const { dbCompactionPauseMs, dbCompactionTotalMs, dbCompactionLast } = this.#metrics
     const begunMs = this.#clock.monotonic()
-    for (let goesOn = true; goesOn && !this.#stopped;) {
+    const { batchRevisions = Infinity, pauseMs = 0 } = this.#pace ?? {}
+    let leftInBatch = batchRevisions
+    for (let goesOn = true; goesOn && !this.#stop.signal.aborted;) {
       const pieceMs = this.#clock.monotonic()
-      goesOn = this.#store.scrub(pieceRevisions, pieceBytes)
+      const revisions = Math.min(pieceRevisions, leftInBatch)
+      goesOn = this.#store.scrub(revisions, pieceBytes)
       dbCompactionPauseMs.observe(this.#clock.monotonic() - pieceMs)
-      if (goesOn) await yieldToLoop()
+      leftInBatch -= revisions
+      if (leftInBatch === 0) leftInBatch = batchRevisions
+      // What follows the last revision only moves bytes together.
+      if (goesOn && leftInBatch === batchRevisions && this.#store.needsScrub) await sleep(this.#clock, pauseMs, this.#stop.signal).catch(() => {})
+      else if (goesOn) await yieldToLoop()
     }
     dbCompactionTotalMs.observe(this.#clock.monotonic() - begunMs)
     dbCompactionLast.set(Math.floor(this.#clock.now() / 1000))
   }
 
-  stop(): void { this.#stopped = true }
+  stop(): void { this.#stop.abort() }
 }

@@ -62,10 +62,11 @@ export class StateMachine {
   readonly #alarms = new Map<string, AlarmMember>()
   readonly #leaseExists = (id: bigint): boolean => this.leases.has(id)
 
-  constructor(smallestTtlSeconds: number) {
+  /** @param hashSeed see MvccStore */
+  constructor(smallestTtlSeconds: number, hashSeed = 0) {
     const leases = new LeaseBook(smallestTtlSeconds)
     this.leases = leases
-    this.store = new MvccStore(leases)
+    this.store = new MvccStore(leases, hashSeed)
   }
 
   get alarms(): readonly AlarmMember[] { return [...this.#alarms.values()] }

@@ -30,6 +30,8 @@ export interface RemoteEtcdOptions {
   readonly user?: EtcdUser
   /** How long calls wait for a connection when there is none, and reads for one that serves. Default 5 s. */
   readonly patienceMs?: number
+  /** How often the server is asked whether it is there while there are calls (10 s, and no more often), and how long it has to answer (10 s). */
+  readonly keepAlive?: { readonly timeMs: number; readonly timeoutMs: number }
 }
 
 const kv = '/etcdserverpb.KV'
@@ -53,12 +55,13 @@ export class RemoteEtcdClient implements EtcdClient, Disposable {
 
   constructor(options: RemoteEtcdOptions) {
     if (options.endpoints.length === 0) throw new EtcdError('InvalidArgument', 'etcdclient: no available endpoints')
-    const { clock, endpoints, random, tls, user } = options
+    const { clock, endpoints, random, tls, user, keepAlive } = options
+    const keepAliveOptions = { keepAliveMs: Math.max(keepAliveMs, keepAlive?.timeMs ?? 0), ...(keepAlive && { keepAliveTimeoutMs: keepAlive.timeoutMs }) }
     this.#clock = clock
     this.#patienceMs = options.patienceMs ?? defaultPatienceMs
     this.#balancer = new EndpointBalancer({
       endpoints, clock, patienceMs: this.#patienceMs, ...(random && { random }),
-      open: (target, onDisconnect) => new GrpcChannel({ target, clock, keepAliveMs, maxMessageBytes: 2 ** 31 - 1, userAgent: 'grpc-k8ts/1.0', onDisconnect, ...(tls && { tls }) }),
+      open: (target, onDisconnect) => new GrpcChannel({ target, clock, ...keepAliveOptions, maxMessageBytes: 2 ** 31 - 1, userAgent: 'grpc-k8ts/1.0', onDisconnect, ...(tls && { tls }) }),
     })
     this.#token = user && new AuthToken(() => this.#authenticate(user))
   }

@@ -34,7 +34,18 @@ export interface V2Context {
   readonly deadline: AbortSignal
 }
 
+/** What `etcdctl backup` is asked for; empty folders are those below the others. */
+export interface BackupRequest {
+  readonly dataDir: string
+  readonly walDir: string
+  readonly backupDir: string
+  readonly backupWalDir: string
+  readonly withV3: boolean
+}
+
 export interface V2Surroundings {
+  /** Copies a member's files. They are the server's: whoever puts the program together brings what knows them. */
+  readonly backup?: (request: BackupRequest) => Promise<void>
   readonly environment: Environment
   readonly clock: Clock
   openStdin(): NodeJS.ReadStream

@@ -1,6 +1,6 @@
 // etcdctl's version 2 (`ETCDCTL_API=2`), whose commands are those of etcd 3.4: keys and directories, members, users and roles.
 //
-// Not here, and said so when asked: backup, which reads the files of a server of that time. Upstream: etcdctl/ctlv2
+// All but backup talk to a server; that one reads its files. Upstream: etcdctl/ctlv2
 import { resolveSrv } from 'node:dns/promises'
 import type { Timer } from '../../../lib/base/clock.ts'
 import { version } from '../commands/index.ts'
@@ -40,7 +40,11 @@ const backupCommand: V2Command = {
     { names: ['data-dir'], type: 'string', usage: 'Path to the etcd data dir' }, { names: ['wal-dir'], type: 'string', usage: 'Path to the etcd wal dir' }, { names: ['backup-dir'], type: 'string', usage: 'Path to the backup dir' },
     { names: ['backup-wal-dir'], type: 'string', usage: 'Path to the backup wal dir' }, { names: ['with-v3'], type: 'bool', usage: 'Backup v3 backend data' },
   ],
-  async run() { throw plain('Error:  backup reads the files of an etcd before 3.5: save a snapshot with ETCDCTL_API=3 instead') },
+  async run({ flags, surroundings: { backup } }) {
+    if (!backup) throw plain('Error:  backup is not available here')
+    const text = (name: string): string => String(flags[name] ?? '')
+    await backup({ dataDir: text('data-dir'), walDir: text('wal-dir'), backupDir: text('backup-dir'), backupWalDir: text('backup-wal-dir'), withV3: flags['with-v3'] === true })
+  },
 }
 
 const commands: readonly V2Command[] = [backupCommand, clusterHealthCommand, ...keyCommands, memberCommand, userCommand, roleCommand, authCommand]

@@ -69,7 +69,8 @@ export class HttpCluster {
     const { tls, user, timeoutMs } = this.#options
     return new Promise((resolve, reject) => {
       const options = {
-        method, ...(signal ? { signal } : {}), ...(timeoutMs !== undefined && !isLongPoll ? { timeout: timeoutMs } : {}), ...(user ? { auth: user } : {}),
+        // Without a word about it Node's own agent ends a request after five silent seconds.
+        method, timeout: isLongPoll ? 0 : timeoutMs ?? 0, ...(signal ? { signal } : {}), ...(user ? { auth: user } : {}),
         headers: body === undefined ? {} : { 'content-type': body.type, 'content-length': Buffer.byteLength(body.text) },
       }
       const request = url.protocol === 'https:' ? httpsRequest(url, { ...options, ...(tls?.ca ? { ca: tls.ca } : {}), ...(tls?.cert ? { cert: tls.cert } : {}), ...(tls?.key ? { key: tls.key } : {}), rejectUnauthorized: !tls?.insecureSkipVerify }) : httpRequest(url, options)

@@ -6,6 +6,7 @@ import type { EmbeddedEtcd } from '../embedded.ts'
 import { encodeMember, encodePromotion } from '../membership/member-json.ts'
 import { hashKeyValues } from '../mvcc/hash-kv.ts'
 import { MemberRemovedError } from '../member.ts'
+import { confStateOf, exportState } from '../snapshot/state-files.ts'
 import { SimulatedCluster, type SimulatedNode } from './simulated-cluster.ts'
 
 const b = (text: string): Uint8Array => Buffer.from(text)
@@ -172,6 +173,30 @@ test('a member that fell far behind gets the whole state; its watches go on or a
   await assertSame(cluster)
 })
 
+test('a download that nobody reads on holds no member back from the state that its leader sends, nor the watches there', async () => {
+  await using cluster = await SimulatedCluster.start({ size: 3 })
+  const [behind] = cluster.running.filter(({ etcd }) => !etcd.internals.member.isLeader)
+  assert.ok(behind)
+  const many = Array.from({ length: 100 }, (_, i) => ({ type: 'put', key: b(`k${i}`), value: Buffer.alloc(200) }) as const)
+  await cluster.until(async () => { for (let i = 0; i < 30; i++) await behind.etcd.client.txn({ compare: [], success: many, failure: [] }, signal) })
+  const heard: number[] = []
+  behind.etcd.client.watch({ key: b('k') }, { events: (events) => { for (const e of events) heard.push(e.kv.modRevision) }, closed: () => {} })
+  const { machine, appliedIndex, term } = behind.etcd.internals.member
+  using state = await exportState(machine, { index: appliedIndex, term, confState: confStateOf(machine) })
+  const pieces = state.pieces[Symbol.asyncIterator]()
+  await pieces.next()
+  cluster.network.isolate(behind.id, cluster.nodes.map(({ id }) => id))
+  await cluster.untilTrue(() => cluster.leader() !== undefined && cluster.leader()?.id !== behind.id)
+  const leader = cluster.leader()
+  assert.ok(leader)
+  const revision = await cluster.until(() => put(leader.etcd, 'k', 'v'))
+  for (const { etcd, id } of cluster.running) if (id !== behind.id) etcd.internals.member.forgetAppliedEntries()
+  cluster.network.heal()
+  await cluster.untilTrue(() => heard.includes(revision), 10_000)
+  await assert.rejects(async () => { while (!(await pieces.next()).done) { /* as far as it goes */ } }, { reason: 'WriteFailed' })
+  await assertSame(cluster)
+})
+
 test('a member loses its power at every operation of taking over a state: it comes back, and has all', async () => {
   let cuts = 0
   let states = 0
@@ -244,7 +269,9 @@ test('a learner joins, follows, becomes a voter; a member is removed and ends; t
   assert.equal(await cluster.until(() => get(joined, 'k9')), 'v')
   await cluster.until(() => leader.etcd.internals.member.changeMembership({ type: 'ConfChangeAddNode', nodeId: id, context: b(encodePromotion(id)) }, signal))
   await cluster.untilTrue(() => !joined.internals.member.isLearner)
+  const askedMs = cluster.clock.monotonic()
   await cluster.until(() => leader.etcd.internals.member.transferLeadership(id, signal))
+  assert.ok(cluster.clock.monotonic() - askedMs <= 50, 'told when it has happened, not with the next heartbeat')
   assert.equal(joined.internals.member.isLeader, true)
   await cluster.until(() => put(leader.etcd, 'k', 'by the new leader'))
   // The old leader goes; asked of another member.
@@ -263,6 +290,39 @@ test('a learner joins, follows, becomes a voter; a member is removed and ends; t
   await cluster.untilTrue(() => joined.broken.aborted)
   await cluster.untilTrue(() => cluster.leader() !== undefined && cluster.leader()?.id !== id)
   await cluster.until(() => put(rest.etcd, 'k', 'two are left'))
+})
+
+test("the leader's process ends: the others, who are told so by its machine, elect another without waiting for an election timeout", async () => {
+  await using cluster = await SimulatedCluster.start({ size: 3 })
+  for (let round = 0; round < 5; round++) {
+    const leader = cluster.nodes.find(({ id }) => id === cluster.leader()?.id)
+    assert.ok(leader)
+    await cluster.stop(leader)
+    const endedMs = cluster.clock.monotonic()
+    const [other] = cluster.running
+    assert.ok(other)
+    await cluster.untilTrue(() => cluster.leader() !== undefined)
+    await cluster.until(() => put(other.etcd, 'k', `${round}`))
+    assert.ok(cluster.clock.monotonic() - endedMs < 900, `${cluster.clock.monotonic() - endedMs} ms`)
+    const again = await cluster.until(() => cluster.startNode(leader))
+    await cluster.until(() => again.whenReady())
+  }
+  await assertSame(cluster)
+})
+
+test('a leader that is mistaken for ended leads on', async () => {
+  await using cluster = await SimulatedCluster.start({ size: 3 })
+  const leader = cluster.leader()
+  assert.ok(leader)
+  const { term } = leader.etcd.internals.member
+  const mistaken = cluster.running.find(({ id }) => id !== leader.id)
+  assert.ok(mistaken)
+  for (let i = 0; i < 20; i++) {
+    cluster.network.mistakeForEnded(leader.id, mistaken.id)
+    await cluster.clock.advance(130)
+  }
+  await cluster.until(() => put(mistaken.etcd, 'k', 'v'))
+  assert.deepEqual([cluster.leader()?.id, leader.etcd.internals.member.term], [leader.id, term])
 })
 
 test('a refused change of the membership changes nothing', async () => {

@@ -38,7 +38,12 @@ export async function forceNewCluster({ wal, start, machine, memberId, logger, r
   const own = machine.membership.members.get(memberId)
   if (!voters.includes(memberId) && own) add('ConfChangeAddNode', memberId, Buffer.from(`{"id":${memberId},"peerURLs":null,"isPromote":true}`))
   else if (!own) add('ConfChangeAddNode', memberId, Buffer.from(encodeMember({ id: memberId, name: '', peerUrls: ['http://localhost:2380'], clientUrls: [], isLearner: false })))
-  for (const id of ids) if (id !== memberId) add('ConfChangeRemoveNode', id, new Uint8Array(0))
+  for (const id of ids) {
+    if (id === memberId) continue
+    // A backup says who voted but not who that was: nobody can be removed whom the membership does not know.
+    if (!machine.membership.members.has(id)) add('ConfChangeAddNode', id, Buffer.from(encodeMember({ id, name: '', peerUrls: [`http://unknown-${id.toString(16)}:2380`], clientUrls: [], isLearner: false })))
+    add('ConfChangeRemoveNode', id, new Uint8Array(0))
+  }
   logger.warn('forcing a new cluster of this member alone', { member: memberId.toString(16), kept: tail.length, changes: entries.length })
   const last = entries.at(-1)?.index ?? applied.index
   const decreed = { term, vote: noMember, commit: last }

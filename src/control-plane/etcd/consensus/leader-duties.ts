@@ -14,10 +14,13 @@ export interface LeaderDutiesOptions {
   readonly logger: Logger
   readonly name: string
   readonly clientUrls: readonly string[]
+  /** How often is looked whether a downgrade is done; 0: never. Default 5 s. */
+  readonly downgradeCheckMs?: number | undefined
 }
 
 /** How often versions are looked at. */
 const monitorIntervalMs = 4000
+const downgradeIntervalMs = 5000
 const retryMs = 500
 
 export class LeaderDuties {
@@ -68,31 +71,38 @@ export class LeaderDuties {
   stop(): void { this.#ended.abort() }
 
   async #monitor(signal: AbortSignal): Promise<void> {
-    const { member, clock, logger } = this.#options
+    const { member, clock, logger, downgradeCheckMs = downgradeIntervalMs } = this.#options
+    let [decideMs, checkMs] = [clock.monotonic(), clock.monotonic() + (downgradeCheckMs || Infinity)]
     while (!signal.aborted) {
+      const now = clock.monotonic()
+      const [decides, checks] = [now >= decideMs, now >= checkMs]
+      if (decides) decideMs = now + monitorIntervalMs
+      if (checks) checkMs = now + downgradeCheckMs
       try {
-        await this.#decide(signal)
+        if (decides || (checks && member.machine.membership.downgrade.enabled)) await this.#decide(decides, checks, signal)
       } catch (error) {
         if (signal.aborted) return
         logger.warn('the cluster version was not decided', { error: String(error) })
       }
       // A member that is alone knows its version.
       if (member.isSole && !member.machine.membership.downgrade.enabled) { this.#isMonitoring = false; return }
-      await sleep(clock, monitorIntervalMs, signal).catch(() => {})
+      await sleep(clock, Math.max(0, Math.min(decideMs, checkMs) - clock.monotonic()), signal).catch(() => {})
     }
   }
 
-  async #decide(signal: AbortSignal): Promise<void> {
+  /** @param decides about the cluster's version @param checks whether a downgrade is done */
+  async #decide(decides: boolean, checks: boolean, signal: AbortSignal): Promise<void> {
     const { member, logger } = this.#options
     const { membership } = member.machine
     if (membership.members.size === 0) return
     const others = await this.#questions.serverVersions(membership.list(), member.memberId, signal)
     const serverVersions = membership.list().map(({ id }) => (id === member.memberId ? etcdVersion : others.get(id)))
+    if (checks && isDowngradeDone(membership.downgrade, serverVersions)) await member.propose({ type: 'downgradeInfoSet', enabled: false, version: '' }, signal)
+    if (!decides) return
     const decision = decideClusterVersion({ current: membership.clusterVersion, downgrade: membership.downgrade, serverVersions })
     if (decision.type === 'set') {
       logger.info('the cluster version is set', { from: membership.clusterVersion ?? 'none', to: decision.version })
       await member.propose({ type: 'clusterVersionSet', version: decision.version }, signal)
     }
-    if (isDowngradeDone(membership.downgrade, serverVersions)) await member.propose({ type: 'downgradeInfoSet', enabled: false, version: '' }, signal)
   }
 }

@@ -14,6 +14,8 @@ export interface LeaseAccessOptions {
   /** Without one this member leads. */
   readonly replica: Replica | undefined
   readonly heartbeatIntervalMs: number
+  /** A lease that is known is renewed without waiting for what is committed to be applied (the feature FastLeaseKeepAlive). Default true. */
+  readonly renewsFast?: boolean | undefined
   /** Says through the log that the lease has its whole time again. */
   readonly takeBackCheckpoint: (id: bigint, signal: AbortSignal) => Promise<unknown>
 }
@@ -61,11 +63,11 @@ export class LeaseAccess {
    * an earlier leader's revocation of a lease that it would now renew.
    */
   async #beCurrent(signal: AbortSignal, isKnown: boolean): Promise<void> {
-    const { replica } = this.#options
+    const { replica, renewsFast = true } = this.#options
     if (!replica) return
     if (!replica.isLeader) throw etcdError('notLeader')
     await this.confirmLeading(signal)
-    if (!isKnown || replica.driver.queue.appliedTerm < replica.driver.node.raft.term) await replica.readIndex(signal)
+    if (!isKnown || !renewsFast || replica.driver.queue.appliedTerm < replica.driver.node.raft.term) await replica.readIndex(signal)
   }
 
   /** Makes sure of leading when time has passed unnoticed. @throws EtcdError not leader, request timed out */

@@ -49,6 +49,8 @@ export interface ProposalsOptions {
   readonly clock: Clock
   readonly ids: RequestIds
   readonly timeoutMs: number
+  /** Leases can be revoked when nothing else is taken any more (the feature PriorityRequest). */
+  readonly prefersRevocations?: boolean | undefined
   /** Why what was asked at this moment took too long. */
   readonly timeoutError: (askedMs: number) => EtcdError
   /** There is something to propose. */
@@ -60,14 +62,18 @@ export interface ProposalsOptions {
 /** Bounds of one batch, so that neither encoding nor applying it holds up the event loop for long. */
 const batchEntries = 512
 const batchBytes = 1024 * 1024
+/** Of a buffer that entries are encoded into, one behind the other. */
+const encodeBytes = 128 * 1024
 /** Requests that may wait. */
 const queueLimit = 50_000
+const preferredQueueLimit = queueLimit * 1.1
 /** How often callers that gave up are looked for. */
 const lookMs = 100
 
 export class Proposals {
   readonly #options: ProposalsOptions
-  readonly #writer = new WireWriter(4096)
+  /** What is taken from it stays: entries are read until everybody has them. */
+  readonly #writer = new WireWriter(encodeBytes)
   #queue: Proposal[] = []
   readonly #pending = new Map<RequestId, Proposal>()
   #lookTimer: Timer | undefined
@@ -83,10 +89,14 @@ export class Proposals {
 
   /** The same without a promise. @throws EtcdError too many requests */
   submit(proposed: Proposed, signal: AbortSignal, waiter: ProposalWaiter): void {
-    if (this.count >= queueLimit) throw etcdError('tooManyRequests')
+    if (this.count >= queueLimit && !this.#isPreferred(proposed)) throw etcdError('tooManyRequests')
     this.#queue.push(new Proposal(this.#options.ids.next(), proposed, signal, waiter, this.#options.clock.monotonic()))
     this.#lookTimer ??= this.#options.clock.setTimer(lookMs, () => this.#look(), { keepAlive: false })
     this.#options.wake()
+  }
+
+  #isPreferred(proposed: Proposed): boolean {
+    return this.#options.prefersRevocations === true && proposed.type === 'request' && proposed.request.type === 'leaseRevoke' && this.count < preferredQueueLimit
   }
 
   /** Gives Raft the next batch, when there is a leader to take it. Called between two writes; the promise is of the room on the disk. */
@@ -94,10 +104,9 @@ export class Proposals {
     const { raft } = node
     if (this.#queue.length === 0 || raft.leader === noMember || raft.transferee !== noMember || raft.isLeaving) return undefined
     const batch: Proposal[] = []
-    const ends: number[] = []
+    const data: Uint8Array[] = []
     let bytes = 0
     let reserves = 0
-    this.#writer.reset()
     let taken = 0
     while (taken < this.#queue.length && batch.length < batchEntries && bytes < batchBytes) {
       const proposal = this.#queue[taken]! // cast: bounded by the loop
@@ -111,17 +120,16 @@ export class Proposals {
       if (proposal.signal.aborted) { proposal.reject(proposal.signal.reason); continue }
       const { request, leaderOnly = false } = proposal.proposed
       if (leaderOnly && raft.role !== 'leader') { proposal.reject(etcdError('notLeader')); continue }
+      this.#writer.reset()
       writeRequest(this.#writer, this.#options.ids.varintOf(proposal.id), request)
-      bytes = this.#writer.length
+      bytes += this.#writer.length
       reserves = Math.max(reserves, reservesLeftBy(request))
       batch.push(proposal)
-      ends.push(bytes)
+      data.push(this.#writer.take())
     }
     this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
     if (batch.length === 0) return undefined
     for (const proposal of batch) this.#pending.set(proposal.id, proposal)
-    const encoded = this.#writer.finish().slice()
-    const data = ends.map((end, i) => encoded.subarray(ends[i - 1] ?? 0, end))
     // A follower's disk takes what the leader took.
     const room = raft.role === 'leader' ? wal.findRoom(batch.length, bytes, reserves) : undefined
     if (room === undefined) { this.#propose(node, batch, data); return undefined }

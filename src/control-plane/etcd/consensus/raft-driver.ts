@@ -14,7 +14,7 @@ import type { ConfState, Entry, Message, Snapshot } from '../raft/messages.ts'
 import { noMember } from '../raft/messages.ts'
 import { RaftNode, type Ready, type SoftState } from '../raft/raft-node.ts'
 import type { ReadState } from '../raft/raft.ts'
-import type { WriteAheadLog } from '../wal/write-ahead-log.ts'
+import type { LogBatch, WriteAheadLog } from '../wal/write-ahead-log.ts'
 import { ApplyQueue } from './apply-queue.ts'
 import { LogStorage, type LogStart } from './log-storage.ts'
 import type { StateMark } from './state-store.ts'
@@ -40,6 +40,8 @@ export interface DriverHost {
   /** Between two writes. */
   idle(): void
   wrote(durationMs: number, bytes: number): void
+  /** A leader's heartbeat goes out so long after the one before, more than twice as long as it should. */
+  heartbeatLate(afterMs: number): void
   /** The disk or something else failed: nothing is acknowledged any more. */
   broke(error: unknown): void
 }
@@ -78,8 +80,12 @@ export class RaftDriver {
   latestTickMs: number
   /** For longer than an election takes; until a quorum has confirmed a read since. */
   hasStoodStill = false
+  #isWoken = false
+  readonly #startPump = (): void => { this.#pumping = this.#pump() }
   #pumping: Promise<void> | undefined
   #tickTimer: Timer | undefined
+  /** When the latest tick was to be. */
+  #dueMs = -Infinity
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -113,8 +119,10 @@ export class RaftDriver {
 
   /** There may be something to do. */
   wake(): void {
+    if (this.#isWoken || this.#ended.signal.aborted) return
+    this.#isWoken = true
     // What comes in the same turn goes in the same write.
-    if (!this.#ended.signal.aborted) this.#pumping ??= Promise.resolve().then(() => this.#pump())
+    queueMicrotask(this.#startPump)
   }
 
   step(message: Message): void {
@@ -136,6 +144,14 @@ export class RaftDriver {
     this.wake()
   }
 
+  /** That member's process has ended, as far as its machine says. Nobody needs to wait out an election timeout to find that its leadership has, too. */
+  peerEnded(id: bigint): void {
+    if (this.#ended.signal.aborted || id !== this.leaderId) return
+    this.#options.logger.info('the process of the leader has ended: an election begins soon', { leader: id.toString(16) })
+    this.node.leaderEnded()
+    this.wake()
+  }
+
   // ---- ticks ----
 
   #armTicks(): void {
@@ -144,11 +160,16 @@ export class RaftDriver {
       if (this.isSole) this.latestTickMs = clock.monotonic()
       return
     }
-    this.#tickTimer = clock.setTimer(heartbeatIntervalMs, () => {
+    // By the clock, not by when the last tick was late: a wait of many ticks would else be longer by the lateness of each.
+    const armedMs = clock.monotonic()
+    this.#dueMs = this.#dueMs > armedMs - heartbeatIntervalMs && this.#dueMs <= armedMs ? this.#dueMs + heartbeatIntervalMs : armedMs + heartbeatIntervalMs
+    this.#tickTimer = clock.setTimer(this.#dueMs - armedMs, () => {
       this.#tickTimer = undefined
       const now = clock.monotonic()
       // This process stood still: meanwhile others may have chosen another leader.
       if (now - this.latestTickMs > this.electionTimeoutMs) this.hasStoodStill = true
+      // The heartbeats of this tick are late.
+      if (this.isLeader && now - this.latestTickMs > 2 * heartbeatIntervalMs) this.#host.heartbeatLate(now - this.latestTickMs)
       this.latestTickMs = now
       this.node.tick()
       this.wake()
@@ -158,6 +179,7 @@ export class RaftDriver {
 
   // ---- the loop ----
 
+  /** Waits only where it must: for the disk. */
   async #pump(): Promise<void> {
     const { node } = this
     try {
@@ -167,57 +189,62 @@ export class RaftDriver {
         if (!node.hasReady()) {
           // While room was made, more may have been asked for.
           if (room) continue
-          break
+          this.#host.idle()
+          if (!this.#options.wal.owesMark) break
+          await this.#write({ entries: [], snapshot: undefined })
+          continue
         }
-        await this.#turn(node.ready())
+        const ready = node.ready()
+        const writing = this.#begin(ready)
+        if (writing) await writing
+        if (this.#ended.signal.aborted) break
+        if (ready.snapshot) await this.#install(ready.snapshot)
+        this.storage.append(ready.entries)
+        this.#send(ready.messagesAfterPersist)
+        node.advance()
+        if (!writing) continue
+        const cutting = this.#options.wal.afterWrite()
+        if (cutting) await cutting
+        this.#host.idle()
       }
     } catch (error) {
       this.#fail(error)
     } finally {
-      this.#pumping = undefined
+      this.#isWoken = false
     }
   }
 
-  async #turn(ready: Ready): Promise<void> {
-    const { node, storage } = this
+  /** Starts the write, when there is one, and does what need not wait for it. */
+  #begin(ready: Ready): Promise<void> | undefined {
     if (ready.softState) this.#host.leadershipChanged(ready.softState)
     this.#send(ready.messages)
     const writing = ready.mustSync ? this.#write(ready) : undefined
     if (ready.committedEntries.length > 0) this.queue.add(ready.committedEntries)
     if (ready.readStates.length > 0) this.hasStoodStill = false
     for (const state of ready.readStates) this.#host.readConfirmed(state)
-    if (writing) await writing
-    if (this.#ended.signal.aborted) return
-    if (ready.snapshot) await this.#install(ready.snapshot)
-    storage.append(ready.entries)
-    this.#send(ready.messagesAfterPersist)
-    node.advance()
-    if (!writing) return
-    const cutting = this.#options.wal.afterWrite()
-    if (cutting) await cutting
-    this.#host.idle()
+    return writing
   }
 
   /** A commit index alone is not worth a write: the next one takes it along. */
-  async #write({ entries, snapshot }: Ready): Promise<void> {
-    const { wal, clock, logger } = this.#options
-    const mark = snapshot?.metadata
-    // As it is at ready(): nothing has been stepped since.
-    const hardState = this.node.raft.hardState()
+  #write({ entries, snapshot }: Pick<Ready, 'entries' | 'snapshot'>): Promise<void> {
+    const { wal, clock } = this.#options
+    // The hard state as it is at ready(): nothing has been stepped since.
+    const batch: LogBatch = { snapshot: snapshot?.metadata, entries, hardState: this.node.raft.hardState() }
     const begunMs = clock.monotonic()
     const bytesBefore = wal.writtenBytes
-    for (;;) {
-      try {
-        await wal.append({ snapshot: mark, entries, hardState })
-        break
-      } catch (error) {
-        if (!(error instanceof StorageError && error.reason === 'DiskFull')) throw error
-        // Nothing is promised to anybody before it is written.
-        logger.warn('the disk is full: this member acknowledges nothing until there is room')
-        await sleep(clock, fullDiskRetryMs, this.#ended.signal)
-      }
+    const wrote = (): void => this.#host.wrote(clock.monotonic() - begunMs, wal.writtenBytes - bytesBefore)
+    return wal.append(batch).then(wrote, (error: unknown) => this.#writeWhenThereIsRoom(batch, error).then(wrote))
+  }
+
+  async #writeWhenThereIsRoom(batch: LogBatch, failure: unknown): Promise<void> {
+    const { wal, clock, logger } = this.#options
+    for (let error = failure; error !== undefined;) {
+      if (!(error instanceof StorageError && error.reason === 'DiskFull')) throw error
+      // Nothing is promised to anybody before it is written.
+      logger.warn('the disk is full: this member acknowledges nothing until there is room')
+      await sleep(clock, fullDiskRetryMs, this.#ended.signal)
+      error = await wal.append(batch).then(() => undefined, (again: unknown) => again)
     }
-    this.#host.wrote(clock.monotonic() - begunMs, wal.writtenBytes - bytesBefore)
   }
 
   #send(messages: readonly Message[]): void {

@@ -36,8 +36,9 @@ export interface RecoverOptions {
 export interface Recovered {
   readonly wal: WriteAheadLog
   readonly start: LogStart
-  /** Of the saved state, 0 without one. */
+  /** Of the saved state, 0 without one: its index, and the `sizeInUseBytes` of its store. */
   readonly savedIndex: number
+  readonly savedBytes: number
 }
 
 /** @throws StorageError when what is there is damaged */
@@ -49,6 +50,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   }
   const marks = await readSnapshotMarks(walOptions.disk, walOptions.folder)
   const loaded = await options.store.load(machine, (mark) => marks.some(({ index, term }) => index === mark.index && term === mark.term))
+  const savedBytes = loaded ? machine.store.sizeInUseBytes : 0
   const firstKept = (await listSegments(walOptions.disk, walOptions.folder))[0]?.firstIndex ?? 0
   const mark = loaded && (firstKept <= loaded.mark.index + 1 ? loaded.mark : loaded.database)
   const replayer = new Replayer(machine, nowMs, mark, loaded)
@@ -67,8 +69,8 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       tail: tail.filter((entry) => entry.index > replayer.index),
     }
     const savedIndex = mark?.index ?? 0
-    if (!options.forceNewCluster) return { wal: log, start, savedIndex }
-    return { wal: log, start: await forceNewCluster({ wal: log, start, machine, memberId: log.identity.memberId, logger: options.logger, replay: (entry) => replayer.replay(entry), confState: () => replayer.confState }), savedIndex }
+    if (!options.forceNewCluster) return { wal: log, start, savedIndex, savedBytes }
+    return { wal: log, start: await forceNewCluster({ wal: log, start, machine, memberId: log.identity.memberId, logger: options.logger, replay: (entry) => replayer.replay(entry), confState: () => replayer.confState }), savedIndex, savedBytes }
   } catch (error) {
     await log[Symbol.asyncDispose]()
     throw error
@@ -81,7 +83,7 @@ async function createNew({ wal: options, machine, initial, nowMs }: RecoverOptio
   const wal = await WriteAheadLog.create(options, { identity: { memberId, clusterId }, ...first })
   const replayer = new Replayer(machine, nowMs, undefined, undefined)
   for (const entry of first.entries) replayer.replay(entry)
-  return { wal, start: { hardState: first.hardState, confState: replayer.confState, applied: { index: replayer.index, term: replayer.term }, tail: [] }, savedIndex: 0 }
+  return { wal, start: { hardState: first.hardState, confState: replayer.confState, applied: { index: replayer.index, term: replayer.term }, tail: [] }, savedIndex: 0, savedBytes: 0 }
 }
 
 /** Data of this project's earlier versions: one member, and saved states that don't say who it is. */

@@ -1,6 +1,6 @@
 // A member's part in its cluster: what it proposes and what of it is applied, whom it follows or that it leads, reads that have to see
 // everything, whole states that come and go. The Raft core decides; this joins it to the state machine, the disk and the peers.
-import type { Clock } from '../../../lib/base/clock.ts'
+import { sleep, type Clock } from '../../../lib/base/clock.ts'
 import type { Random } from '../../../lib/base/random.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 import { EtcdError, etcdError } from '../../../lib/etcd-api/etcd-error.ts'
@@ -45,6 +45,7 @@ export interface ReplicaOptions {
   readonly catchUpEntries?: number
   /** The first election comes sooner, once the others are there. */
   readonly hurryFirstElection?: boolean
+  readonly prefersRevocations?: boolean | undefined
   readonly snapshotCount: number
   readonly snapshotBytes: number
   /** Who is there as long as the log says nothing. */
@@ -90,6 +91,7 @@ export class Replica implements PeerHandler, DriverHost {
   /** When a leader was heard of for the first time since there was another or none. */
   #leaderSinceMs = -Infinity
   #leaderlessSinceMs: number | undefined
+  readonly #leaderAwaited = new Set<() => void>()
 
   constructor(options: ReplicaOptions) {
     const { clock, random, memberId, recovered, machine, logger, timings, metrics } = options
@@ -99,7 +101,7 @@ export class Replica implements PeerHandler, DriverHost {
     this.#leaderlessSinceMs = clock.monotonic()
     const ids = new RequestIds(memberId, random, `${clock.now()} ${recovered.start.hardState.term} ${recovered.wal.lastIndex}`)
     const shared = { clock, ids, timeoutMs: this.timeoutMs, timeoutError: (askedMs: number) => this.#timeoutError(askedMs) }
-    this.proposals = new Proposals({ ...shared, wake: () => this.driver.wake(), failed: () => metrics.server.proposalsFailed.inc() })
+    this.proposals = new Proposals({ ...shared, prefersRevocations: options.prefersRevocations, wake: () => this.driver.wake(), failed: () => metrics.server.proposalsFailed.inc() })
     this.driver = new RaftDriver({
       memberId, clock, random, logger, wal: recovered.wal, start: recovered.start, host: this, ...timings, ...(options.preVote === undefined ? {} : { preVote: options.preVote }),
       ...(options.catchUpEntries === undefined ? {} : { catchUpEntries: options.catchUpEntries }),
@@ -115,7 +117,7 @@ export class Replica implements PeerHandler, DriverHost {
       machine, store, clock, logger, newMachine: options.newMachine, place: () => this.#place(), transport: () => this.driver.transport, failed: (to) => this.reportSnapshot(to, 'failed'),
     })
     this.driver.storage.snapshotNow = () => this.#transfer.snapshotNow()
-    this.#snapshotter = new Snapshotter({ machine, store, wal: recovered.wal, logger, count: options.snapshotCount, bytes: options.snapshotBytes, lastIndex: recovered.savedIndex })
+    this.#snapshotter = new Snapshotter({ machine, store, wal: recovered.wal, clock, logger, wake: () => this.driver.wake(), count: options.snapshotCount, bytes: options.snapshotBytes, lastIndex: recovered.savedIndex, lastBytes: recovered.savedBytes })
   }
 
   get leaderId(): bigint { return this.driver.leaderId }
@@ -148,15 +150,27 @@ export class Replica implements PeerHandler, DriverHost {
   /** Undefined: the store may be read now. A member that is alone and leads has in its store all that it acknowledged. */
   readIndex(signal: AbortSignal): Promise<void> | undefined { return this.driver.isSole && this.#leading ? undefined : this.#reads.wait(signal) }
 
-  /** Asks the leader, this member or another, to hand over. Resolves when it has. @throws EtcdError request timed out */
-  async transferLeadership(to: bigint, signal: AbortSignal, wait: (ms: number, signal: AbortSignal) => Promise<void>): Promise<void> {
+  /**
+   * Asks the leader, this member or another, to hand over. Resolves as soon as this member hears that it has.
+   * @param look called now and then meanwhile; throws when it is in vain @throws EtcdError request timed out
+   */
+  async transferLeadership(to: bigint, signal: AbortSignal, look?: () => void): Promise<void> {
     const { clock, timings } = this.#options
     const begunMs = clock.monotonic()
     this.driver.node.transferLeadership(to)
     this.driver.wake()
     while (this.leaderId !== to) {
       if (clock.monotonic() - begunMs >= this.timeoutMs) throw etcdError('timeout')
-      await wait(Math.max(1, timings.heartbeatIntervalMs), signal)
+      const changed = Promise.withResolvers<void>()
+      this.#leaderAwaited.add(changed.resolve)
+      const waiting = new AbortController()
+      try {
+        await Promise.race([changed.promise, sleep(clock, Math.max(1, timings.heartbeatIntervalMs), AbortSignal.any([signal, waiting.signal]))])
+      } finally {
+        this.#leaderAwaited.delete(changed.resolve)
+        waiting.abort()
+      }
+      look?.()
     }
   }
 
@@ -173,6 +187,8 @@ export class Replica implements PeerHandler, DriverHost {
     this.driver.node.reportUnreachable(id)
     this.driver.wake()
   }
+
+  peerEnded(id: bigint): void { this.driver.peerEnded(id) }
 
   reportSnapshot(id: bigint, outcome: 'delivered' | 'failed'): void {
     this.#transfer.ended(id)
@@ -226,6 +242,7 @@ export class Replica implements PeerHandler, DriverHost {
 
   pieceApplied(): void {
     this.#options.host.pieceApplied()
+    this.#snapshotter.applied()
     this.#reads.applied()
   }
 
@@ -245,6 +262,7 @@ export class Replica implements PeerHandler, DriverHost {
       host.stopLeading()
     }
     if (leader !== noMember) this.#reads.leaderChanged()
+    for (const tell of this.#leaderAwaited) tell()
   }
 
   #startLeading(): void {
@@ -277,8 +295,18 @@ export class Replica implements PeerHandler, DriverHost {
 
   sendState(message: Message): void { this.#transfer.send(message) }
 
+  get storageVersion(): string | undefined { return this.#snapshotter.storageVersion }
+
   idle(): void { this.#snapshotter.consider(this.#place()) }
   wrote(durationMs: number, bytes: number): void { this.#options.host.wrote(durationMs, bytes) }
+
+  heartbeatLate(afterMs: number): void {
+    const { metrics, logger, timings: { heartbeatIntervalMs }, machine, memberId } = this.#options
+    for (const { id } of machine.membership.list()) if (id !== memberId) metrics.server.heartbeatSendFailures.inc()
+    logger.warn('leader failed to send out heartbeat on time; took too long, leader is overloaded likely from slow disk', {
+      'heartbeat-interval': `${heartbeatIntervalMs}ms`, 'expected-duration': `${2 * heartbeatIntervalMs}ms`, 'exceeded-duration': `${Math.round(afterMs - 2 * heartbeatIntervalMs)}ms`,
+    })
+  }
 
   broke(error: unknown): void {
     const stopped = new EtcdError('Unavailable', 'etcdserver: server stopped', { cause: error })

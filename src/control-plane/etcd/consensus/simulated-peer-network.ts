@@ -34,9 +34,9 @@ export class SimulatedPeerNetwork {
   readonly #clock: Clock
   readonly #random: Random
   readonly #joined = new Map<bigint, Joined>()
-  /** `from>to`. */
-  readonly #cut = new Set<string>()
-  readonly #healedMs = new Map<string, number>()
+  /** From whom, to whom. */
+  readonly #cut = new Map<bigint, Set<bigint>>()
+  readonly #healedMs = new Map<bigint, Map<bigint, number>>()
   delayMs: readonly [least: number, most: number]
   /** Chance of a message to get lost, and to come twice. */
   loss = 0
@@ -60,13 +60,21 @@ export class SimulatedPeerNetwork {
         sendSnapshot: (message, body) => { void this.#sendSnapshot(joined, message, body) },
         activeSinceMs: (peer) => this.#activeSinceMs(id, peer),
         questions: this.#questions(id),
-        [Symbol.asyncDispose]: async () => { if (this.#joined.get(id) === joined) this.#joined.delete(id) },
+        [Symbol.asyncDispose]: async () => {
+          if (this.#joined.get(id) !== joined) return
+          this.#joined.delete(id)
+          this.#tellEnded(id)
+        },
       }
     }
   }
 
   /** Nothing goes from `from` to `to` any more. */
-  cutOneWay(from: bigint, to: bigint): void { this.#cut.add(`${from}>${to}`) }
+  cutOneWay(from: bigint, to: bigint): void {
+    const edges = this.#cut.get(from)
+    if (edges) edges.add(to)
+    else this.#cut.set(from, new Set([to]))
+  }
   cut(a: bigint, b: bigint): void {
     this.cutOneWay(a, b)
     this.cutOneWay(b, a)
@@ -75,14 +83,31 @@ export class SimulatedPeerNetwork {
   isolate(id: bigint, others: Iterable<bigint>): void { for (const other of others) if (other !== id) this.cut(id, other) }
 
   heal(): void {
-    for (const edge of this.#cut) this.#healedMs.set(edge, this.#clock.monotonic())
+    for (const [from, edges] of this.#cut) {
+      const healed = this.#healedMs.get(from) ?? new Map<bigint, number>()
+      for (const to of edges) healed.set(to, this.#clock.monotonic())
+      this.#healedMs.set(from, healed)
+    }
     this.#cut.clear()
   }
 
-  /** A member that lost its power says nothing more, and hears nothing. */
-  unplug(id: bigint): void { this.#joined.delete(id) }
+  /** A member that lost its power says nothing more, and hears nothing. The others learn of it when it was only the process. */
+  unplug(id: bigint): void {
+    this.#joined.delete(id)
+    if (this.#random.float() < 0.5) this.#tellEnded(id)
+  }
 
-  #isOpen(from: bigint, to: bigint): boolean { return !this.#cut.has(`${from}>${to}`) }
+  /** A false alarm: `by` takes `id`, which lives, for ended. */
+  mistakeForEnded(id: bigint, by: bigint): void { this.#joined.get(by)?.handler.peerEnded(id) }
+
+  #tellEnded(id: bigint): void {
+    for (const [other, joined] of this.#joined) {
+      if (!joined.peers.has(id) || !this.#isOpen(other, id) || !this.#isOpen(id, other)) continue
+      this.#later(() => { if (this.#joined.get(other) === joined && !this.#joined.has(id)) joined.handler.peerEnded(id) })
+    }
+  }
+
+  #isOpen(from: bigint, to: bigint): boolean { return this.#cut.get(from)?.has(to) !== true }
 
   #send(from: Joined, message: Message): void {
     this.counts.sent++
@@ -90,7 +115,11 @@ export class SimulatedPeerNetwork {
     if (!from.peers.has(to)) return
     if (!this.#isOpen(from.member.memberId, to) || this.#random.float() < this.loss || !this.#joined.has(to)) {
       this.counts.lost++
-      if (this.#random.float() < 0.2) this.#later(() => { if (this.#joined.get(from.member.memberId) === from) from.handler.reportUnreachable(to) })
+      const chance = this.#random.float()
+      const isHere = (): boolean => this.#joined.get(from.member.memberId) === from
+      if (chance < 0.2) this.#later(() => { if (isHere()) from.handler.reportUnreachable(to) })
+      // A false alarm: a rule for packets answers in its place.
+      else if (chance < 0.22) this.#later(() => { if (isHere()) from.handler.peerEnded(to) })
       return
     }
     const deliver = (): void => {
@@ -144,7 +173,7 @@ export class SimulatedPeerNetwork {
   #activeSinceMs(self: bigint, peer: bigint): number | undefined {
     const [own, other] = [this.#joined.get(self), this.#joined.get(peer)]
     if (!own || !other || !this.#isOpen(self, peer) || !this.#isOpen(peer, self)) return undefined
-    return Math.max(own.sinceMs, other.sinceMs, this.#healedMs.get(`${self}>${peer}`) ?? 0, this.#healedMs.get(`${peer}>${self}`) ?? 0)
+    return Math.max(own.sinceMs, other.sinceMs, this.#healedMs.get(self)?.get(peer) ?? 0, this.#healedMs.get(peer)?.get(self) ?? 0)
   }
 
   #questions(self: bigint): PeerQuestions {

@@ -25,6 +25,7 @@ export interface StateTransferOptions {
 /** Each holds all versions of all keys in place while it runs. */
 const maxOutgoing = 2
 const pinnedLookMs = 10
+const pinnedPatienceMs = 500
 
 export class StateTransfer {
   readonly #options: StateTransferOptions
@@ -92,8 +93,12 @@ export class StateTransfer {
     const fresh = newMachine()
     const loaded = await store.load(fresh, () => true)
     assert(loaded?.appliedIndex === mark.index, 'the state that was installed is the one that is loaded')
-    // Whoever walks the state before (a hash, a saved state) finishes first.
-    while (machine.store.isPinned) await sleep(clock, pinnedLookMs, signal)
+    // Whoever walks the state before (a hash, a list) finishes first; a download, whose client may read slowly or not at all, only if that is soon:
+    // meanwhile this member would neither follow nor tell its watches anything.
+    for (let waitedMs = 0; machine.store.isPinned; waitedMs += pinnedLookMs) {
+      if (waitedMs >= pinnedPatienceMs) machine.store.losePins()
+      await sleep(clock, pinnedLookMs, signal)
+    }
     machine.become(fresh)
     logger.info('took the state that the leader sent', { index: mark.index, revision: machine.store.revision })
   }

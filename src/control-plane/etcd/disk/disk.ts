@@ -25,7 +25,12 @@ export interface Disk {
   /** Makes names (creations, renames, removals) in the folder durable. */
   syncFolder(path: string): Promise<void>
   /** Keeps other processes out of the folder until disposed. @throws StorageError InUse */
-  lock(folder: string): Promise<AsyncDisposable>
+  lock(folder: string): Promise<FolderLock>
+}
+
+export interface FolderLock extends AsyncDisposable {
+  /** Rejects with a StorageError InUse when another process turns out to hold the folder after all. */
+  readonly confirmed?: Promise<void>
 }
 
 export type StorageErrorReason = 'CorruptLog' | 'CorruptSnapshot' | 'InUse' | 'WrongCluster' | 'WriteFailed' | 'DiskFull'

@@ -26,7 +26,7 @@ async function open(frameLimitBytes = 1 << 20): Promise<Member> {
     id: 1n, clusterId, advertiseUrls: ['http://127.0.0.1:1'], listenUrls: ['http://127.0.0.1:0'], clock: realClock, logger: silentLogger, requests, frameLimitBytes,
     handler: {
       step: (message) => { messages.push(message) }, receiveSnapshot: async (_, body) => { for await (const piece of body.pieces) void piece }, reportUnreachable: () => {}, reportSnapshot: () => {},
-      isRemoved: () => false, removedFromCluster: () => {},
+      peerEnded: () => {}, isRemoved: () => false, removedFromCluster: () => {},
     },
   })
   return { transport, messages, port: transport.ports[0] ?? 0, [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose]() }

@@ -11,7 +11,6 @@ import { etcdVersion } from '../version.ts'
 import { allowMethod, answer, answerError, answerJsonError, readBody, type BodyBudget } from './http-answers.ts'
 import { clusterIdMismatch, formatId, headerText } from './peer-headers.ts'
 import { decodeLeaseInternal, encodeLeaseInternal, peerErrorTexts, type PeerRequests } from './peer-requests.ts'
-import { connectionTimeoutMs } from './stream-writer.ts'
 
 export interface MemberRoutesOptions {
   readonly clusterId: bigint
@@ -19,6 +18,8 @@ export interface MemberRoutesOptions {
   readonly logger: Logger
   readonly requests: PeerRequests
   readonly budget: BodyBudget
+  /** A body that stops coming for this long is given up. */
+  readonly readTimeoutMs: number
   /** For one answer: twice an election and the disk's slowness, seven seconds with the usual settings. */
   readonly requestTimeoutMs: number
 }
@@ -89,8 +90,8 @@ export class MemberRoutes {
 
   async #lease(path: '/leases' | '/leases/internal', request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     if (!allowMethod(request, response, 'POST', false)) return
-    const { requests, clock, budget } = this.#options
-    const body = await readBody(request, clock, budget, bodyLimitBytes, connectionTimeoutMs)
+    const { requests, clock, budget, readTimeoutMs } = this.#options
+    const body = await readBody(request, clock, budget, bodyLimitBytes, readTimeoutMs)
     const isRenewal = path === '/leases'
     let asked: { readonly id: bigint; readonly withKeys: boolean }
     try {
@@ -120,10 +121,10 @@ export class MemberRoutes {
 
   async #hash(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     if (!allowMethod(request, response, 'GET')) return
-    const { requests, clock, budget, clusterId } = this.#options
+    const { requests, clock, budget, clusterId, readTimeoutMs } = this.#options
     const asker = headerText(request.headers, 'x-etcd-cluster-id')
     if (asker !== '' && asker !== formatId(clusterId)) { answerError(response, 412, clusterIdMismatch); return }
-    const body = await readBody(request, clock, budget, bodyLimitBytes, connectionTimeoutMs)
+    const body = await readBody(request, clock, budget, bodyLimitBytes, readTimeoutMs)
     const revision = readRevision(body)
     if (revision === undefined) { answerError(response, 400, 'error unmarshalling request'); return }
     try {

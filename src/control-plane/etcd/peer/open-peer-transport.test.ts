@@ -21,7 +21,8 @@ import type { PeerHandler, SnapshotBody } from './peer-transport.ts'
 
 const clusterId = 0xcdf818194e3a8c32n
 const ids = [0x8e9e05c52164694dn, 0x91bc3c398fb3c146n] as const
-const signal = AbortSignal.timeout(60_000)
+/** Of one wait: with many others in this process the file may have its turn late. */
+const limit = (): AbortSignal => AbortSignal.timeout(60_000)
 
 /** Keeps what it is told; `until` waits for it. */
 class Recorder implements PeerHandler {
@@ -44,12 +45,15 @@ class Recorder implements PeerHandler {
     this.step(message)
   }
   reportUnreachable(id: bigint): void { this.unreachable.push(id); this.#told() }
+  readonly ended: bigint[] = []
+  peerEnded(id: bigint): void { this.ended.push(id); this.#told() }
   reportSnapshot(id: bigint, outcome: string): void { this.snapshots.push(`${id.toString(16)} ${outcome}`); this.#told() }
   isRemoved(id: bigint): boolean { return this.removed.has(id) }
   removedFromCluster(): void { this.wasRemoved = true; this.#told() }
   async until(condition: () => boolean): Promise<void> {
+    const late = limit()
     while (!condition()) {
-      signal.throwIfAborted()
+      late.throwIfAborted()
       await new Promise<void>((resolve) => { this.#waiters.push(resolve) })
     }
   }
@@ -160,6 +164,17 @@ test('all kinds of messages and a whole state, both ways', async () => {
   assert.ok(figures !== undefined && figures.sentBytes > 900_000 && figures.receivedBytes > 200_000 && figures.isActive && figures.snapshotsSent === 1)
 })
 
+test('a peer whose streams break and whose machine refuses new ones has ended; who was never there has not', async () => {
+  await using a = await open(ids[0])
+  const b = await open(ids[1])
+  introduce(a, b)
+  a.transport.setPeers([{ id: ids[1], urls: [b.url] }, { id: 77n, urls: ['http://127.0.0.1:1'] }])
+  while (a.transport.activeSinceMs(ids[1]) === undefined) await new Promise((resolve) => { realClock.setTimer(5, () => resolve(undefined)) })
+  await b[Symbol.asyncDispose]()
+  await a.handler.until(() => a.handler.ended.length > 0)
+  assert.deepEqual([...new Set(a.handler.ended)], [ids[1]])
+})
+
 function certificates(t: TestContext): { readonly folder: string; make(name: string, commonName: string, names: readonly string[]): PeerTlsOptions } {
   const folder = mkdtempSync(join(tmpdir(), 'peer-tls-'))
   t.after(() => rmSync(folder, { recursive: true }))
@@ -186,13 +201,28 @@ test('the same with TLS, both sides showing certificates', async (t) => {
   await exchangeEverything(a, b)
 })
 
+test('the same over unix sockets, plain and with TLS', async (t) => {
+  const pki = certificates(t)
+  const tls = await PeerTls.load(pki.make('a', 'etcd-peer', ['localhost']))
+  for (const scheme of ['unix', 'unixs']) {
+    const [first, second] = ['one', 'two'].map((name) => `${scheme}://${join(pki.folder, `${scheme}-${name}:1`)}`)
+    assert.ok(first && second)
+    const secure = scheme === 'unixs' ? { tls } : {}
+    // A socket file that a dead process left is in nobody's way.
+    writeFileSync(join(pki.folder, `${scheme}-one:1`), '')
+    await using a = await open(ids[0], { listenUrls: [first], advertiseUrls: [first], ...secure })
+    await using b = await open(ids[1], { listenUrls: [second], advertiseUrls: [second], ...secure })
+    await exchangeEverything({ ...a, url: first }, { ...b, url: second })
+  }
+})
+
 test('a certificate without an allowed name, for another address, or none at all is refused', async (t) => {
   const pki = certificates(t)
   const good = pki.make('good', 'etcd-peer', ['127.0.0.1'])
   await using a = await open(ids[0], { scheme: 'https', tls: await PeerTls.load({ ...good, allowedCommonNames: ['etcd-peer'] }) })
   const refused = async (options: PeerTlsOptions): Promise<void> => {
     await using b = await open(ids[1], { scheme: 'https', tls: await PeerTls.load(options) })
-    await assert.rejects(fetchMembers(b.transport.client, [a.url], signal))
+    await assert.rejects(fetchMembers(b.transport.client, [a.url], limit()))
   }
   await refused(pki.make('name', 'somebody', ['127.0.0.1']))
   await refused(pki.make('address', 'etcd-peer', ['10.1.2.3']))
@@ -205,7 +235,7 @@ test('a certificate without an allowed name, for another address, or none at all
     socket.resume()
   })
   await using b = await open(ids[1], { scheme: 'https', tls: await PeerTls.load(good) })
-  assert.equal((await fetchMembers(b.transport.client, [a.url], signal)).clusterId, clusterId)
+  assert.equal((await fetchMembers(b.transport.client, [a.url], limit())).clusterId, clusterId)
 })
 
 test('a peer that has gone is reported, and found again where it lives then', async () => {
@@ -283,21 +313,21 @@ test('questions between members', async () => {
   await using b = await open(ids[1])
   const { client } = b.transport
   const urls = ['http://127.0.0.1:1', a.url]
-  assert.deepEqual(await fetchMembers(client, urls, signal), { clusterId, members })
-  assert.deepEqual([...await fetchAllVersions(client, [{ ...members[0]!, peerUrls: urls }, members[1]!], ids[1], signal)], [[ids[0], { server: '3.7.3', cluster: '3.7.0', storage: undefined }]])
-  assert.equal(await fetchDowngradeEnabled(client, [{ ...members[0]!, peerUrls: urls }], ids[1], signal), true)
-  const promote = (id: bigint): Promise<readonly ClusterMember[]> => promoteAtLeader(client, urls, id, 'secret.1', signal, 5000)
+  assert.deepEqual(await fetchMembers(client, urls, limit()), { clusterId, members })
+  assert.deepEqual([...await fetchAllVersions(client, [{ ...members[0]!, peerUrls: urls }, members[1]!], ids[1], limit())], [[ids[0], { server: '3.7.3', cluster: '3.7.0', storage: undefined }]])
+  assert.equal(await fetchDowngradeEnabled(client, [{ ...members[0]!, peerUrls: urls }], ids[1], limit()), true)
+  const promote = (id: bigint): Promise<readonly ClusterMember[]> => promoteAtLeader(client, urls, id, 'secret.1', limit(), 5000)
   await assert.rejects(promote(1n), { message: 'etcdserver: member not found' })
   await assert.rejects(promote(2n), { message: 'etcdserver: can only promote a learner member' })
   await assert.rejects(promote(3n), { message: 'etcdserver: can only promote a learner member which is in sync with leader' })
   assert.ok((await promote(ids[1])).every((member) => !member.isLearner))
-  assert.equal(await renewLeaseAtLeader(client, urls, 7n, signal, 5000), 60)
-  await assert.rejects(renewLeaseAtLeader(client, urls, 8n, signal, 5000), { message: 'etcdserver: requested lease not found' })
-  const times = await leaseTimesAtLeader(client, urls, -7n, true, signal, 5000)
+  assert.equal(await renewLeaseAtLeader(client, urls, 7n, limit(), 5000), 60)
+  await assert.rejects(renewLeaseAtLeader(client, urls, 8n, limit(), 5000), { message: 'etcdserver: requested lease not found' })
+  const times = await leaseTimesAtLeader(client, urls, -7n, true, limit(), 5000)
   assert.deepEqual([times.ttlSeconds, times.grantedTtlSeconds, times.keys.map((key) => Buffer.from(key).toString())], [41, 60, ['a', 'b']])
-  assert.deepEqual(await fetchHash(client, clusterId, urls, 10, signal, 5000), { hash: 0xdeadbeef, revision: 10, compactRevision: -1, currentRevision: 12 })
-  await assert.rejects(fetchHash(client, clusterId, [a.url], 99, signal, 5000), { message: 'etcdserver: mvcc: required revision is a future revision' })
-  await assert.rejects(fetchHash(client, 1n, [a.url], 1, signal, 5000), { message: 'etcdserver: cluster ID mismatch' })
+  assert.deepEqual(await fetchHash(client, clusterId, urls, 10, limit(), 5000), { hash: 0xdeadbeef, revision: 10, compactRevision: -1, currentRevision: 12 })
+  await assert.rejects(fetchHash(client, clusterId, [a.url], 99, limit(), 5000), { message: 'etcdserver: mvcc: required revision is a future revision' })
+  await assert.rejects(fetchHash(client, 1n, [a.url], 1, limit(), 5000), { message: 'etcdserver: cluster ID mismatch' })
 })
 
 test('answers to requests by hand are the original\'s', async () => {

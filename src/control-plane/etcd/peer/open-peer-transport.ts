@@ -13,6 +13,7 @@ import { formatId, isPeerUrl, type LocalPeer } from './peer-headers.ts'
 import { PeerMetrics, type PeerFigures } from './peer-metrics.ts'
 import type { PeerRequests } from './peer-requests.ts'
 import { PeerServer } from './peer-server.ts'
+import { defaultPeerTimeouts, type PeerTimeouts } from './peer-timeouts.ts'
 import type { PeerTls } from './peer-tls.ts'
 import type { PeerAddress, PeerHandler, PeerTransport, SnapshotBody } from './peer-transport.ts'
 import { Peer } from './peer.ts'
@@ -25,7 +26,7 @@ export interface PeerTransportOptions {
   readonly clusterId: bigint
   /** Where others are told to reach this member (--initial-advertise-peer-urls). */
   readonly advertiseUrls: readonly string[]
-  /** --listen-peer-urls: http or https, any number. */
+  /** --listen-peer-urls: http, https, unix or unixs, any number. */
   readonly listenUrls: readonly string[]
   /** For https, listening and dialling. */
   readonly tls?: PeerTls
@@ -37,6 +38,7 @@ export interface PeerTransportOptions {
   readonly dialTimeoutMs?: number
   /** For answering one question of another member. Default 7,000: five seconds and two election timeouts. */
   readonly requestTimeoutMs?: number
+  readonly timeouts?: PeerTimeouts
   /** The largest message that is believed; larger than the largest request. Default 64 MiB. */
   readonly frameLimitBytes?: number
   /** The address that connections to others come from (--set-member-localaddr). */
@@ -81,8 +83,8 @@ class HttpPeerTransport implements OpenPeerTransport {
   constructor(options: PeerTransportOptions) {
     this.#options = options
     this.#local = { id: options.id, clusterId: options.clusterId, advertiseUrls: options.advertiseUrls }
-    const { clock, tls, localAddress, dialTimeoutMs } = options
-    this.client = new PeerClient({ clock, ...(tls && { tls }), ...(localAddress && { localAddress }), ...(dialTimeoutMs && { dialTimeoutMs }) })
+    const { clock, tls, localAddress, dialTimeoutMs, timeouts } = options
+    this.client = new PeerClient({ clock, ...(tls && { tls }), ...(localAddress && { localAddress }), ...(dialTimeoutMs && { dialTimeoutMs }), ...(timeouts && { timeouts }) })
   }
 
   get figures(): Iterable<PeerFigures> { return this.metrics.peers }
@@ -91,12 +93,13 @@ class HttpPeerTransport implements OpenPeerTransport {
   async listen(): Promise<void> {
     const { clock, logger, handler, requests, clusterId, listenUrls, tls } = this.#options
     const budget = new BodyBudget(bodyBudgetBytes)
+    const { readMs: readTimeoutMs } = this.#options.timeouts ?? defaultPeerTimeouts
     const raft = new RaftRoutes({
-      local: this.#local, clock, logger, handler, metrics: this.metrics, budget, frameLimitBytes: this.#frameLimitBytes,
+      local: this.#local, clock, logger, handler, metrics: this.metrics, budget, frameLimitBytes: this.#frameLimitBytes, readTimeoutMs,
       peer: (id) => this.#peers.get(id), addRemote: (id, urls) => this.#addRemote(id, urls),
     })
-    const members = new MemberRoutes({ clusterId, clock, logger, requests, budget, requestTimeoutMs: this.#options.requestTimeoutMs ?? 7000 })
-    this.#server = await PeerServer.listen({ listenUrls, tls, clock, logger, raft, members })
+    const members = new MemberRoutes({ clusterId, clock, logger, requests, budget, readTimeoutMs, requestTimeoutMs: this.#options.requestTimeoutMs ?? 7000 })
+    this.#server = await PeerServer.listen({ listenUrls, tls, clock, logger, raft, members, readTimeoutMs })
     if (tls !== undefined) void this.#watchCertificates(tls)
   }
 
@@ -119,7 +122,7 @@ class HttpPeerTransport implements OpenPeerTransport {
       if (peer === undefined) {
         this.#peers.set(id, new Peer({
           id, urls, local: this.#local, client: this.client, clock, logger, figures: this.metrics.of(id), frameLimitBytes: this.#frameLimitBytes,
-          receive: this.#receive, unreachable: this.#reportUnreachable, removedFromCluster: this.#removedFromCluster,
+          receive: this.#receive, unreachable: this.#reportUnreachable, ended: this.#peerEnded, removedFromCluster: this.#removedFromCluster,
         }))
         logger.info('peer added', { 'peer-id': formatId(id), urls: urls.join(',') })
       } else if (urls.length !== peer.urls.length || urls.some((url, i) => url !== peer.urls[i])) {
@@ -181,6 +184,8 @@ class HttpPeerTransport implements OpenPeerTransport {
     if (this.#stop.signal.aborted) return
     for (const id of ids) this.#options.handler.reportUnreachable(id)
   }
+
+  readonly #peerEnded = (id: bigint): void => { if (!this.#stop.signal.aborted) this.#options.handler.peerEnded(id) }
 
   readonly #removedFromCluster = (): void => {
     if (this.#saidRemoved || this.#stop.signal.aborted) return

@@ -3,6 +3,8 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Clock, Timer } from '../../../lib/base/clock.ts'
+import { placeOfPeerUrl } from './peer-place.ts'
+import { defaultPeerTimeouts, type PeerTimeouts } from './peer-timeouts.ts'
 import type { PeerTls } from './peer-tls.ts'
 
 /** Another member could not be asked, or did not answer as members do. */
@@ -23,6 +25,7 @@ export interface PeerClientOptions {
   readonly localAddress?: string
   /** Default 2,000: a second and the election timeout. */
   readonly dialTimeoutMs?: number
+  readonly timeouts?: PeerTimeouts
 }
 
 export interface PeerAnswer {
@@ -65,14 +68,15 @@ export class PeerClient implements Disposable {
   }
 
   get clock(): Clock { return this.#options.clock }
+  get timeouts(): PeerTimeouts { return this.#options.timeouts ?? defaultPeerTimeouts }
 
   #secureAgent(): HttpsAgent {
     return new HttpsAgent({ keepAlive: true, maxFreeSockets: 16, keepAliveMsecs: 5000, timeout: 4000, maxCachedSessions: 0, ...this.#options.tls?.clientOptions() })
   }
 
   /** The agent with the certificates as they are now. */
-  #agentFor(url: URL): HttpAgent {
-    if (url.protocol !== 'https:') return this.#plain
+  #agentFor(isSecure: boolean): HttpAgent {
+    if (!isSecure) return this.#plain
     const generation = this.#options.tls?.generation ?? 0
     if (generation !== this.#secureGeneration) {
       this.#secureGeneration = generation
@@ -87,11 +91,12 @@ export class PeerClient implements Disposable {
    * @param reuse false: a connection of its own, closed afterwards
    */
   open(base: string, path: string, options: { readonly method: string; readonly headers: { readonly [name: string]: string }; readonly headTimeoutMs: number; readonly reuse: boolean }): OpenRequest {
-    const url = new URL(base)
-    const isSecure = url.protocol === 'https:'
+    const place = placeOfPeerUrl(base)
+    if (place === undefined) throw new PeerRequestError('malformed', `${base} is no peer URL`)
+    const { isSecure } = place
     const requestOptions: RequestOptions = {
-      method: options.method, headers: { ...options.headers }, host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? (isSecure ? 443 : 80) : url.port, path, setHost: true,
-      agent: options.reuse ? this.#agentFor(url) : false, ...(this.#options.localAddress && { localAddress: this.#options.localAddress }),
+      method: options.method, headers: { ...options.headers }, path, setHost: true, agent: options.reuse ? this.#agentFor(isSecure) : false,
+      ...('socketPath' in place ? { socketPath: place.socketPath } : { host: place.host, port: place.port, ...(this.#options.localAddress && { localAddress: this.#options.localAddress }) }),
     }
     const request = isSecure ? httpsRequest({ ...requestOptions, ...(options.reuse ? {} : this.#options.tls?.clientOptions()) }) : httpRequest(requestOptions)
     this.#open.add(request)

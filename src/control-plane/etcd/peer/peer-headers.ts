@@ -2,6 +2,7 @@
 // Upstream: rafthttp/{http,util}.go
 import type { IncomingHttpHeaders } from 'node:http'
 import { etcdVersion } from '../version.ts'
+import { placeOfPeerUrl } from './peer-place.ts'
 
 /** The oldest cluster that this version works in. */
 const minClusterVersion = '3.0.0'
@@ -61,8 +62,4 @@ export function parsePeerUrls(text: string): readonly string[] | undefined {
   return urls.length <= 16 && urls.every(isPeerUrl) ? urls : undefined
 }
 
-export function isPeerUrl(text: string): boolean {
-  if (text.length > 512 || !URL.canParse(text)) return false
-  const url = new URL(text)
-  return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '' && (url.pathname === '/' || url.pathname === '')
-}
+export function isPeerUrl(text: string): boolean { return placeOfPeerUrl(text) !== undefined }

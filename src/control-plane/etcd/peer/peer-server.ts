@@ -1,4 +1,5 @@
 // The HTTP server on the peer URLs. It speaks HTTP/1.1 only, as members do; what is no request is answered 400 and cut.
+import { unlinkSync } from 'node:fs'
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -7,10 +8,9 @@ import type { Clock } from '../../../lib/base/clock.ts'
 import { describeError, type Logger } from '../../../lib/component-base/log.ts'
 import { answerError, BodyError } from './http-answers.ts'
 import type { MemberRoutes } from './member-routes.ts'
-import { isPeerUrl } from './peer-headers.ts'
+import { placeOfPeerUrl } from './peer-place.ts'
 import type { PeerTls } from './peer-tls.ts'
 import type { RaftRoutes } from './raft-routes.ts'
-import { connectionTimeoutMs } from './stream-writer.ts'
 
 export interface PeerServerOptions {
   readonly listenUrls: readonly string[]
@@ -19,6 +19,7 @@ export interface PeerServerOptions {
   readonly logger: Logger
   readonly raft: RaftRoutes
   readonly members: MemberRoutes
+  readonly readTimeoutMs: number
 }
 
 /** The URL can't be listened on. */
@@ -33,6 +34,8 @@ export class PeerServer implements AsyncDisposable {
   readonly #options: PeerServerOptions
   readonly #servers: Server[] = []
   readonly #closing = new AbortController()
+  /** All that was accepted; Node closes none that is still shaking hands. */
+  readonly #sockets = new Set<Socket>()
   /** What the check of a client's certificate has found, while it may wait for a name server. */
   readonly #verdicts = new WeakMap<Socket, Promise<string | undefined>>()
 
@@ -50,25 +53,34 @@ export class PeerServer implements AsyncDisposable {
     }
   }
 
-  /** Ports as they were given out, in the order of the URLs. */
-  get ports(): readonly number[] { return this.#servers.map((server) => (server.address() as AddressInfo).port) } // cast: they listen on TCP
+  /** Ports as they were given out, in the order of the URLs; 0 for a unix socket. */
+  get ports(): readonly number[] { return this.#servers.map((server) => portOf(server.address())) }
 
   async #listenOn(text: string): Promise<void> {
-    if (!isPeerUrl(text)) throw new ListenError(`${text} is no URL to listen on for peers`)
-    const url = new URL(text)
-    const isSecure = url.protocol === 'https:'
-    const { tls } = this.#options
-    if (isSecure && !tls?.canListen) throw new ListenError(`cannot listen on TLS for ${url.host}: KeyFile and CertFile are not presented`)
-    const limits = { keepAlive: true, keepAliveInitialDelay: 30_000, headersTimeout: connectionTimeoutMs, requestTimeout: 0, keepAliveTimeout: connectionTimeoutMs, maxHeaderSize: 16 << 10, connectionsCheckingInterval: 1000 }
+    const place = placeOfPeerUrl(text)
+    if (place === undefined) throw new ListenError(`${text} is no URL to listen on for peers`)
+    const { isSecure } = place
+    const { tls, readTimeoutMs } = this.#options
+    if (isSecure && !tls?.canListen) throw new ListenError(`cannot listen on TLS for ${'host' in place ? `${place.host}:${place.port}` : place.socketPath}: KeyFile and CertFile are not presented`)
+    const limits = { keepAlive: true, keepAliveInitialDelay: 30_000, headersTimeout: readTimeoutMs, requestTimeout: 0, keepAliveTimeout: readTimeoutMs, maxHeaderSize: 16 << 10, connectionsCheckingInterval: 1000 }
     const server = isSecure && tls !== undefined ? createHttpsServer({ ...limits, ...tls.serverOptions() }) : createHttpServer(limits)
     server.maxConnections = connectionLimit
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
     server.on('request', (request, response) => { void this.#serve(request, response) })
     server.on('clientError', (error, socket) => { this.#refuseGarbage(error, socket as Socket) }) // cast: HTTP over TCP or TLS
     server.on('tlsClientError', (error, socket) => { this.#options.logger.info('a TLS connection of a peer failed', { error: error.message, address: (socket as Socket).remoteAddress ?? '' }, 2) }) // cast: as above
     server.on('secureConnection', (socket: TLSSocket) => { if (tls !== undefined) this.#verdicts.set(socket, tls.checkClient(socket)) })
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(new ListenError(`${text}: ${error.message}`, { cause: error })))
-      server.listen(Number(url.port === '' ? (isSecure ? 443 : 80) : url.port), url.hostname.replace(/^\[|\]$/g, ''), resolve)
+      if ('host' in place) server.listen(place.port, place.host, resolve)
+      else {
+        // A socket file that a dead process left would make listening fail.
+        try { unlinkSync(place.socketPath) } catch { /* there was none */ }
+        server.listen({ path: place.socketPath }, resolve)
+      }
     })
     server.on('error', (error) => this.#options.logger.error('a peer listener failed', error, { url: text }))
     this.#servers.push(server)
@@ -122,9 +134,13 @@ export class PeerServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    await Promise.all(this.#servers.map((server) => new Promise<void>((resolve) => {
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => {
       server.close(() => resolve())
       server.closeAllConnections()
-    })))
+    }))
+    for (const socket of this.#sockets) socket.destroy()
+    await Promise.all(closed)
   }
 }
+
+function portOf(address: AddressInfo | string | null): number { return address !== null && typeof address === 'object' ? address.port : 0 }

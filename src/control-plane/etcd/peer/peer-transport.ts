@@ -37,6 +37,8 @@ export interface PeerHandler {
   /** A MsgSnap with its state; resolves when the state is kept safely and the message has been stepped. @throws when it could not be kept */
   receiveSnapshot(message: Message, body: SnapshotBody): Promise<void>
   reportUnreachable(id: bigint): void
+  /** A stream to the peer broke, and its machine says that nobody listens there any more: the process has ended, as far as can be told from here. */
+  peerEnded(id: bigint): void
   reportSnapshot(id: bigint, outcome: 'delivered' | 'failed'): void
   /** A removed member is told 410 Gone and never heard again. */
   isRemoved(id: bigint): boolean

@@ -13,7 +13,7 @@ import { Pipeline } from './pipeline.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
 import { AppendFrameReader, AppendFrameWriter, MessageFrameReader, MessageFrameWriter } from './stream-frames.ts'
 import { StreamReader } from './stream-reader.ts'
-import { connectionTimeoutMs, StreamWriter } from './stream-writer.ts'
+import { StreamWriter } from './stream-writer.ts'
 import { UrlPicker } from './url-picker.ts'
 
 export interface PeerOptions {
@@ -28,11 +28,10 @@ export interface PeerOptions {
   /** A message came on a stream; who sent it and to whom is not checked yet. */
   receive(message: Message): void
   unreachable(id: bigint): void
+  /** Nobody listens there any more. */
+  ended(id: bigint): void
   removedFromCluster(): void
 }
-
-/** Probes keep the connection for posts open: the other side closes it after five seconds. */
-const probeIntervalMs = connectionTimeoutMs - 1000
 
 export type StreamKind = 'message' | 'msgapp'
 
@@ -56,15 +55,16 @@ export class Peer {
     this.#picker = new UrlPicker(options.urls)
     const unreachable = (): void => options.unreachable(id)
     const removedFromCluster = (): void => options.removedFromCluster()
-    const way = { local, client, picker: this.#picker, status: this.status, figures, logger, clock, unreachable, removedFromCluster }
+    const way = { local, client, timeouts: client.timeouts, picker: this.#picker, status: this.status, figures, logger, clock, unreachable, removedFromCluster }
     this.#appendWriter = new StreamWriter({ kind: 'msgapp', ...way })
     this.#messageWriter = new StreamWriter({ kind: 'message', ...way })
     this.#pipeline = new Pipeline(way)
     this.#snapshots = new SnapshotSender(way)
     const receive = (message: Message): void => options.receive(message)
+    const ended = (): void => options.ended(id)
     this.#readers = [
-      new StreamReader({ ...way, kind: 'msgapp', peer: id, openFrames: () => new AppendFrameReader(local.id, id, receive, options.frameLimitBytes) }),
-      new StreamReader({ ...way, kind: 'message', peer: id, openFrames: () => new MessageFrameReader(receive, options.frameLimitBytes) }),
+      new StreamReader({ ...way, kind: 'msgapp', peer: id, ended, openFrames: () => new AppendFrameReader(local.id, id, receive, options.frameLimitBytes) }),
+      new StreamReader({ ...way, kind: 'message', peer: id, ended, openFrames: () => new MessageFrameReader(receive, options.frameLimitBytes) }),
     ]
     void this.#probe()
   }
@@ -106,13 +106,16 @@ export class Peer {
   async #probe(): Promise<void> {
     const { clock, client, figures, logger } = this.#options
     const { signal } = this.#stop
+    const { readMs } = client.timeouts
+    // They keep the connection for posts open: the other side closes it after five seconds.
+    const intervalMs = readMs - 1000
     let wasDrifting = false
     for (;;) {
-      try { await sleep(clock, probeIntervalMs, signal) } catch { return }
+      try { await sleep(clock, intervalMs, signal) } catch { return }
       const url = this.#picker.pick()
       const startedMs = clock.monotonic()
       try {
-        const answer = await client.ask(url, '/raft/probing', { method: 'GET', timeoutMs: connectionTimeoutMs, maxAnswerBytes: 4096, signal })
+        const answer = await client.ask(url, '/raft/probing', { method: 'GET', timeoutMs: readMs, maxAnswerBytes: 4096, signal })
         if (answer.status !== 200) continue
         const seconds = (clock.monotonic() - startedMs) / 1000
         figures.roundTrip.observe(seconds)

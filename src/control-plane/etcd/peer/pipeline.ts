@@ -7,7 +7,6 @@ import { clusterIdMismatch, incompatibleVersion, peerHeaders, type LocalPeer } f
 import type { PeerFigures } from './peer-metrics.ts'
 import type { PeerStatus } from './peer-status.ts'
 import { messageSize, writeMessage } from './raft-wire.ts'
-import { connectionTimeoutMs } from './stream-writer.ts'
 import type { UrlPicker } from './url-picker.ts'
 
 const connectionLimit = 4
@@ -70,7 +69,7 @@ export class Pipeline {
     const url = picker.pick()
     try {
       const answer = await client.ask(url, '/raft', {
-        method: 'POST', headers: { ...peerHeaders(local), 'Content-Type': 'application/protobuf' }, body, timeoutMs: connectionTimeoutMs, maxAnswerBytes: 4096, signal: this.#stop.signal,
+        method: 'POST', headers: { ...peerHeaders(local), 'Content-Type': 'application/protobuf' }, body, timeoutMs: client.timeouts.readMs, maxAnswerBytes: 4096, signal: this.#stop.signal,
       })
       checkPostAnswer(answer.status, answer.body.toString('latin1'), removedFromCluster)
       return body.length

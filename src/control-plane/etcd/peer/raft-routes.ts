@@ -11,7 +11,6 @@ import { checkCompatibility, formatId, headerText, parseId, parsePeerUrls, type 
 import type { PeerMetrics } from './peer-metrics.ts'
 import type { PeerHandler, SnapshotBody } from './peer-transport.ts'
 import { decodeMessage } from './raft-wire.ts'
-import { connectionTimeoutMs } from './stream-writer.ts'
 import { isSound } from './stream-frames.ts'
 
 export interface RaftRoutesOptions {
@@ -21,6 +20,8 @@ export interface RaftRoutesOptions {
   readonly handler: PeerHandler
   readonly metrics: PeerMetrics
   readonly budget: BodyBudget
+  /** A body that stops coming for this long is given up. */
+  readonly readTimeoutMs: number
   readonly frameLimitBytes: number
   peer(id: bigint): Peer | undefined
   /** A member that the log has not told of yet says where it lives. */
@@ -100,9 +101,9 @@ export class RaftRoutes {
 
   async #takeMessage(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!this.#checkSender(request, response, 'POST')) return
-    const { local, handler, metrics, clock, budget, frameLimitBytes, logger } = this.#options
+    const { local, handler, metrics, clock, budget, frameLimitBytes, readTimeoutMs, logger } = this.#options
     this.#learnRemote(parseId(headerText(request.headers, 'x-server-from')), request)
-    const body = await readBody(request, clock, budget, frameLimitBytes, connectionTimeoutMs)
+    const body = await readBody(request, clock, budget, frameLimitBytes, readTimeoutMs)
     let message: Message
     try {
       message = decodeMessage(body)

@@ -1,5 +1,5 @@
 // The reading end of a stream: dials the peer, reads until the connection ends, dials again. A connection that says nothing for five seconds
-// is given up (the writer sends heartbeats). Upstream: rafthttp/stream.go (streamReader)
+// (`--raft-read-timeout`) is given up (the writer sends heartbeats). Upstream: rafthttp/stream.go (streamReader)
 import type { IncomingMessage } from 'node:http'
 import { sleep, type Clock } from '../../../lib/base/clock.ts'
 import { describeError, type Logger } from '../../../lib/component-base/log.ts'
@@ -7,7 +7,6 @@ import type { PeerClient } from './peer-client.ts'
 import { clusterIdMismatch, formatId, headerText, incompatibleVersion, peerHeaders, speaksStreams, type LocalPeer } from './peer-headers.ts'
 import type { PeerFigures } from './peer-metrics.ts'
 import type { PeerStatus } from './peer-status.ts'
-import { connectionTimeoutMs } from './stream-writer.ts'
 import type { FrameReader } from './stream-frames.ts'
 import type { UrlPicker } from './url-picker.ts'
 
@@ -28,6 +27,8 @@ export interface StreamReaderOptions {
   /** One for each connection: frames refer to those before. */
   openFrames(): FrameReader
   removedFromCluster(): void
+  /** The connection broke, and another one is refused: nobody listens there any more. */
+  ended(): void
 }
 
 export class StreamReader {
@@ -35,6 +36,8 @@ export class StreamReader {
   readonly #stop = new AbortController()
   #connection: { destroy(error?: Error): void } | undefined
   #lastRefusal = ''
+  /** There has been a connection since `ended` was said last. */
+  #hasBeenOpen = false
 
   constructor(options: StreamReaderOptions) {
     this.#options = options
@@ -58,6 +61,7 @@ export class StreamReader {
         const response = await this.#dial()
         status.activate()
         this.#lastRefusal = ''
+        this.#hasBeenOpen = true
         try {
           await this.#read(response)
         } catch (error) {
@@ -75,6 +79,10 @@ export class StreamReader {
   #refused(error: unknown): void {
     const { kind, status, logger, peer } = this.#options
     status.deactivate('dial', kind, error)
+    if (this.#hasBeenOpen && isRefused(error)) {
+      this.#hasBeenOpen = false
+      this.#options.ended()
+    }
     // Attempts repeat ten times a second: the same words are said once.
     const words = describeError(error)
     if (words === this.#lastRefusal) return
@@ -87,7 +95,7 @@ export class StreamReader {
     const { kind, peer, local, client, picker } = this.#options
     const url = picker.pick()
     try {
-      const { request, answer } = client.open(url, `/raft/stream/${kind}/${formatId(local.id)}`, { method: 'GET', headers: peerHeaders(local, peer), headTimeoutMs: connectionTimeoutMs, reuse: false })
+      const { request, answer } = client.open(url, `/raft/stream/${kind}/${formatId(local.id)}`, { method: 'GET', headers: peerHeaders(local, peer), headTimeoutMs: client.timeouts.readMs, reuse: false })
       this.#connection = request
       request.end()
       const response = await answer
@@ -123,21 +131,22 @@ export class StreamReader {
 
   /** Ends with the connection. @throws what ended it, when it was not the peer closing it */
   #read(response: IncomingMessage): Promise<void> {
-    const { clock, figures } = this.#options
+    const { clock, figures, client } = this.#options
+    const { readMs } = client.timeouts
     const frames = this.#options.openFrames()
     return new Promise((resolve, reject) => {
       let heardMs = clock.monotonic()
       let isSuspect = false
-      let watch = clock.setTimer(connectionTimeoutMs, check, { keepAlive: false })
+      let watch = clock.setTimer(readMs, check, { keepAlive: false })
       function check(): void {
         const silentMs = clock.monotonic() - heardMs
-        if (silentMs >= connectionTimeoutMs && isSuspect) {
+        if (silentMs >= readMs && isSuspect) {
           response.destroy(new Error('the peer has been silent for too long'))
           return
         }
         // When it was this process that stood still, what has come meanwhile is read before it is judged.
-        isSuspect = silentMs >= connectionTimeoutMs
-        watch = clock.setTimer(isSuspect ? graceMs : connectionTimeoutMs - silentMs, check, { keepAlive: false })
+        isSuspect = silentMs >= readMs
+        watch = clock.setTimer(isSuspect ? graceMs : readMs - silentMs, check, { keepAlive: false })
       }
       response.on('data', (chunk: Buffer) => {
         heardMs = clock.monotonic()
@@ -154,4 +163,10 @@ export class StreamReader {
       response.on('close', () => { watch[Symbol.dispose](); resolve() })
     })
   }
+}
+
+/** Not silence, which may be anything: the machine says that there is no such listener. */
+function isRefused(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
 }

@@ -7,6 +7,7 @@ import { SimulatedClock } from '../../../lib/testing/simulated-clock.ts'
 import { makeMessage, type Message } from '../raft/messages.ts'
 import { PeerFigures } from './peer-metrics.ts'
 import { PeerStatus } from './peer-status.ts'
+import type { PeerTimeouts } from './peer-timeouts.ts'
 import { MessageFrameReader, MessageFrameWriter } from './stream-frames.ts'
 import { StreamWriter } from './stream-writer.ts'
 
@@ -36,12 +37,12 @@ class Pipe extends Writable {
 const turn = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
 const heartbeat = (term: number, size = 0): Message => makeMessage({ type: 'MsgHeartbeat', from: 1n, to: 2n, term, context: size > 0 ? Buffer.alloc(size) : undefined })
 
-function open(): { readonly writer: StreamWriter; readonly clock: SimulatedClock; readonly status: PeerStatus; readonly figures: PeerFigures; readonly lost: number[] } {
+function open(timeouts?: PeerTimeouts): { readonly writer: StreamWriter; readonly clock: SimulatedClock; readonly status: PeerStatus; readonly figures: PeerFigures; readonly lost: number[] } {
   const clock = new SimulatedClock()
   const figures = new PeerFigures(2n)
   const status = new PeerStatus(2n, clock, silentLogger, figures)
   const lost: number[] = []
-  return { writer: new StreamWriter({ kind: 'message', clock, status, figures, unreachable: () => lost.push(clock.monotonic()) }), clock, status, figures, lost }
+  return { writer: new StreamWriter({ kind: 'message', clock, status, figures, ...(timeouts && { timeouts }), unreachable: () => lost.push(clock.monotonic()) }), clock, status, figures, lost }
 }
 
 test('what is said in one turn is one write, in order', async () => {
@@ -117,6 +118,25 @@ test('a reader that takes nothing for five seconds is given up, and told of', as
   assert.ok(pipe.destroyed && !writer.isWorking)
   assert.equal(status.sinceMs, undefined)
   assert.equal(lost.length, 1)
+})
+
+test('both times can be longer: heartbeats come later, and a stuck reader is borne longer', async () => {
+  const { writer, clock } = open({ readMs: 30_000, writeMs: 60_000 })
+  const pipe = new Pipe()
+  writer.attach(pipe, new MessageFrameWriter())
+  await clock.advance(9999)
+  await turn()
+  assert.equal(pipe.writes.length, 0)
+  await clock.advance(1)
+  await turn()
+  assert.equal(pipe.writes.length, 1)
+  pipe.isStuck = true
+  for (let i = 0; i < 2000; i++) writer.send(heartbeat(1, 1000))
+  await turn()
+  for (let i = 0; i < 5; i++) await clock.advance(10_000)
+  assert.ok(!pipe.destroyed)
+  for (let i = 0; i < 3; i++) await clock.advance(10_000)
+  assert.ok(pipe.destroyed)
 })
 
 test('a new connection takes the place of the old one; a closed one is noticed', async () => {

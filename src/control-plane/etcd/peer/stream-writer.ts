@@ -1,7 +1,7 @@
 // The writing end of a stream: a peer has dialled this member and reads what is written here.
 //
 // What is said in one turn of the event loop goes out in one write. While the socket doesn't keep up, messages wait, at most 4,096 of them;
-// what comes beyond is dropped, and Raft is told. Every 1.7 s a heartbeat shows the reader that its connection lives. A new connection of
+// what comes beyond is dropped, and Raft is told. Three times within a read timeout (every 1.7 s) a heartbeat shows the reader that its connection lives. A new connection of
 // the same kind takes the place of the one before. Upstream: rafthttp/stream.go (streamWriter)
 import type { Writable } from 'node:stream'
 import type { Clock, Timer } from '../../../lib/base/clock.ts'
@@ -9,11 +9,9 @@ import type { Message } from '../raft/messages.ts'
 import { ByteBuffer } from './byte-buffer.ts'
 import type { PeerFigures } from './peer-metrics.ts'
 import type { PeerStatus } from './peer-status.ts'
+import { defaultPeerTimeouts, type PeerTimeouts } from './peer-timeouts.ts'
 import type { FrameWriter } from './stream-frames.ts'
 
-/** A connection on which nothing moves for this long is dead. */
-export const connectionTimeoutMs = 5000
-const heartbeatIntervalMs = connectionTimeoutMs / 3
 /** Messages that wait for the socket. */
 const queueLimit = 4096
 /** Bytes given to the socket that it has not sent: beyond, messages wait. */
@@ -24,12 +22,14 @@ export interface StreamWriterOptions {
   readonly clock: Clock
   readonly status: PeerStatus
   readonly figures: PeerFigures
+  readonly timeouts?: PeerTimeouts
   /** Messages were lost on their way to the peer. */
   unreachable(): void
 }
 
 export class StreamWriter {
   readonly #options: StreamWriterOptions
+  readonly #timeouts: PeerTimeouts
   readonly #out = new ByteBuffer(16 << 10)
   #connection: Writable | undefined
   #frames: FrameWriter | undefined
@@ -41,7 +41,10 @@ export class StreamWriter {
   #wasStuck = false
   #heartbeat: Timer | undefined
 
-  constructor(options: StreamWriterOptions) { this.#options = options }
+  constructor(options: StreamWriterOptions) {
+    this.#options = options
+    this.#timeouts = options.timeouts ?? defaultPeerTimeouts
+  }
 
   get isWorking(): boolean { return this.#connection !== undefined }
 
@@ -138,12 +141,12 @@ export class StreamWriter {
     if (this.#queue.length > 0) this.#watchBlocked()
   }
 
-  #planHeartbeat(): void { this.#heartbeat = this.#options.clock.setTimer(heartbeatIntervalMs, this.#beat, { keepAlive: false }) }
+  #planHeartbeat(): void { this.#heartbeat = this.#options.clock.setTimer(this.#timeouts.readMs / 3, this.#beat, { keepAlive: false }) }
 
   readonly #beat = (): void => {
     const connection = this.#connection
     if (connection === undefined) return
-    const isStuck = this.#blockedSinceMs !== undefined && this.#options.clock.monotonic() - this.#blockedSinceMs >= connectionTimeoutMs
+    const isStuck = this.#blockedSinceMs !== undefined && this.#options.clock.monotonic() - this.#blockedSinceMs >= this.#timeouts.writeMs
     // Seen twice: when it was this process that stood still, the socket may not have been asked yet.
     if (isStuck && this.#wasStuck) {
       this.#lose('heartbeat', new Error('the peer takes nothing any more'))

@@ -15,9 +15,10 @@
 //
 // Steps, ticks and proposals may come at any time, also between ready() and advance(): they show in the next ready. Upstream: raft/rawnode.go
 import { assert } from '../../../lib/base/assert.ts'
+import { randomInteger } from '../../../lib/base/random.ts'
 import { asConfChangeV2, encodeConfChange, encodeConfChangeV2, type ConfChange, type ConfChangeV2 } from './conf-change.ts'
 import { ownDiskCaughtUp } from './election.ts'
-import { entryTypes, isLocalMessage, isResponse, isSameHardState, makeMessage, noEntries, payloadBytes,
+import { entryTypes, isLocalMessage, isResponse, isSameHardState, makeMessage, noEntries, noMember, payloadBytes,
   type ConfState, type Entry, type HardState, type Message, type Snapshot } from './messages.ts'
 import type { RaftConfig } from './raft-config.ts'
 import { Raft, type RaftRole, type ReadState } from './raft.ts'
@@ -26,6 +27,9 @@ import { stepOk, type StepResult } from './step-result.ts'
 import { step } from './step.ts'
 import { applyConfChange, leaveJointByItself } from './switch-membership.ts'
 import { tick } from './tick.ts'
+
+/** The spread of elections after the end of a leader's process. */
+const hurriedTicks = 3
 
 export interface SoftState {
   readonly leader: bigint
@@ -117,6 +121,18 @@ export class RaftNode {
 
   /** The shell knows that the leader is gone: this member may vote at once. */
   forgetLeader(): void { step(this.raft, makeMessage({ type: 'MsgForgetLeader', from: this.raft.id })) }
+
+  /**
+   * The shell knows that the leader's process has ended. This member votes at once, and asks for votes within a few ticks, not all members at the
+   * same moment. If the shell is wrong the others, who hear the leader, refuse the pre-vote; without pre-vote this member waits as ever.
+   */
+  leaderEnded(): void {
+    const { raft } = this
+    if (raft.role !== 'follower' || raft.leader === noMember) return
+    this.forgetLeader()
+    if (!raft.config.preVote) return
+    raft.electionElapsed = Math.max(raft.electionElapsed, raft.randomizedElectionTicks - 1 - randomInteger(raft.config.random, hurriedTicks))
+  }
 
   status(): RaftStatus { return statusOf(this.raft) }
 

@@ -10,14 +10,19 @@ export interface Peer {
   readonly clientCommonName?: string | undefined
 }
 
+/** The token that comes with a call: as gRPC metadata, or in an HTTP header of the gateway's clients. */
+export function tokenOf({ headers }: Pick<Peer, 'headers'>): string | undefined {
+  const header = headers['token'] ?? headers['authorization']
+  return typeof header === 'string' ? header : header?.[0]
+}
+
 /** The caller, whom the checks of the auth store then judge. @throws EtcdError invalid token */
 export function callerOf(etcd: EtcdInternals, peer: Peer): Caller {
   const { auth } = etcd.member.machine
   if (!auth.enabled) return nobody
-  const header = peer.headers['token'] ?? peer.headers['authorization']
-  const text = typeof header === 'string' ? header : header?.[0]
-  if (text !== undefined) {
-    const caller = etcd.tokens.identify(text.replace(/^Bearer /, ''), auth.revision)
+  const token = tokenOf(peer)
+  if (token !== undefined) {
+    const caller = etcd.tokens.identify(token.replace(/^Bearer /, ''), auth.revision)
     if (!caller) throw etcdError('invalidAuthToken')
     return caller
   }

@@ -1,10 +1,15 @@
-// Counts the calls of gRPC handlers, their messages and bytes, and gives errors their status.
+// Counts the calls of gRPC handlers, their messages and bytes, gives errors their status, and tells of calls whoever wants to hear of each.
 import type { Clock } from '../../../lib/base/clock.ts'
-import type { CallObserver, GrpcHandler, GrpcServerCall, GrpcStreamSink } from '../../../lib/net/grpc/grpc-server.ts'
+import type { Span, Tracer } from '../../../lib/component-base/tracing/span.ts'
+import type { CallObserver, GrpcHandler, GrpcServerCall, GrpcStreamSink, ObservedCall } from '../../../lib/net/grpc/grpc-server.ts'
 import type { GrpcService } from '../../../lib/net/grpc/service.ts'
-import { GrpcError } from '../../../lib/net/grpc/status.ts'
+import { GrpcError, statusOfError } from '../../../lib/net/grpc/status.ts'
 import type { EtcdMetrics } from '../metrics/etcd-metrics.ts'
 import type { Counter, Histogram } from '../metrics/instruments.ts'
+import { endCallSpan, startCallSpan } from './call-tracing.ts'
+import { CountedCall } from './counted-call.ts'
+import type { RequestStats } from './request-stats.ts'
+import { WatchSendTimes } from './watch-send-times.ts'
 import { toStatus } from './response-header.ts'
 
 export type CallType = 'unary' | 'server_stream' | 'client_stream' | 'bidi_stream'
@@ -38,6 +43,12 @@ const reads: { readonly [path: string]: string } = {
 
 const mostVersions = 100
 
+/** Who hears of each call. */
+export interface CallListeners {
+  readonly stats?: RequestStats | undefined
+  readonly tracer?: Tracer | undefined
+}
+
 interface CallCounters {
   readonly type: CallType
   readonly started: Counter
@@ -50,9 +61,14 @@ export class CallMetrics {
   readonly #metrics: EtcdMetrics
   readonly #clock: Clock
   readonly #counters = new Map<string, CallCounters>()
+  readonly #stats: RequestStats | undefined
+  readonly #tracer: Tracer | undefined
+  readonly #spans = new WeakMap<ObservedCall, Span>()
 
   /** @param counted services whose methods are shown before their first call, as the original shows them */
-  constructor(metrics: EtcdMetrics, clock: Clock, counted: readonly GrpcService[], others: readonly GrpcService[]) {
+  constructor(metrics: EtcdMetrics, clock: Clock, counted: readonly GrpcService[], others: readonly GrpcService[], { stats, tracer }: CallListeners = {}) {
+    this.#stats = stats
+    this.#tracer = tracer
     this.#metrics = metrics
     this.#clock = clock
     for (const service of counted) for (const method of Object.keys(service.methods)) this.#open(service.name, method, typeOf(service, method), true)
@@ -92,6 +108,7 @@ export class CallMetrics {
     const seconds = (): Histogram | undefined => grpc.handlingSeconds?.of(method, service, counters.type)
     const work = workOf[path]?.(this.#metrics)
     const isWatch = path === '/etcdserverpb.Watch/Watch'
+    const failures = streamNames[path]
     if ('stream' in handler) {
       return {
         stream: (call) => {
@@ -99,20 +116,27 @@ export class CallMetrics {
           this.#countClient(call, 'stream')
           const measured = seconds()
           const begunMs = this.#clock.monotonic()
+          const span = this.#tracer && startCallSpan(this.#tracer, path, call)
           let ended = false
-          const onEnd = (): void => {
+          const onEnd = (code: string, why?: string): void => {
             if (ended) return
             ended = true
+            if (span) endCallSpan(span, code, why)
             const took = (this.#clock.monotonic() - begunMs) / 1000
             measured?.observe(took)
             work?.observe(took)
             if (isWatch) this.#metrics.mvcc.watchStreams.dec()
           }
-          if (isWatch) {
-            this.#metrics.mvcc.watchStreams.inc()
-            call.signal.addEventListener('abort', onEnd, { once: true })
-          }
-          const sink = handler.stream(new CountedCall(call, (bytes) => { counters.sent.inc(); network.clientSentBytes.inc(bytes) }, onEnd))
+          if (isWatch) this.#metrics.mvcc.watchStreams.inc()
+          if (isWatch || span) call.signal.addEventListener('abort', () => onEnd('Canceled'), { once: true })
+          const sink = handler.stream(new CountedCall(call, {
+            sent: (bytes) => { counters.sent.inc(); network.clientSentBytes.inc(bytes) },
+            ended: (code, why) => {
+              if (failures !== undefined && !ended && brokenStreams.has(code)) network.streamFailures.of(failures, 'receive').inc()
+              onEnd(code, why)
+            },
+            ...(isWatch ? { times: new WatchSendTimes(this.#metrics.mvcc, this.#clock) } : {}),
+          }))
           return { message: (bytes) => { counters.received.inc(); network.clientReceivedBytes.inc(bytes.length); sink.message(bytes) }, end: () => sink.end() } satisfies GrpcStreamSink
         },
       }
@@ -120,34 +144,40 @@ export class CallMetrics {
     const { unary } = handler
     const read = reads[path]
     return {
-      ...(handler.direct ? { direct: handler.direct, observer: this.#observerOf(counters, read, seconds) } : {}),
+      ...(handler.direct ? { direct: handler.direct, observer: this.#observerOf(path, counters, read, seconds) } : {}),
       unary: async (request, call) => {
         counters.started.inc()
         counters.received.inc()
         network.clientReceivedBytes.inc(request.length)
         this.#countClient(call, 'unary')
         const measured = seconds()
-        const timed = measured !== undefined || read !== undefined || work !== undefined
+        const span = this.#tracer && startCallSpan(this.#tracer, path, call)
+        const timed = measured !== undefined || read !== undefined || work !== undefined || this.#stats !== undefined
         const begunMs = timed ? this.#clock.monotonic() : 0
-        let succeeded = false
+        let answered: Uint8Array | undefined
         let asked = true
         try {
           const answer = await unary(request, call)
           counters.sent.inc()
           network.clientSentBytes.inc(answer.length)
-          succeeded = true
+          answered = answer
+          if (span) endCallSpan(span, 'OK')
           return answer
         } catch (error) {
           const status = toStatus(error)
           // What is wrong in itself was never asked of the store.
           asked = !(status instanceof GrpcError && status.code === 'InvalidArgument')
+          if (span) { const { code, message } = statusOfError(status); endCallSpan(span, code, message) }
           throw status
         } finally {
           if (timed) {
-            const took = (this.#clock.monotonic() - begunMs) / 1000
+            const tookMs = this.#clock.monotonic() - begunMs
+            const took = tookMs / 1000
             measured?.observe(took)
-            if (succeeded) work?.observe(took)
-            if (read !== undefined && asked) this.#observeRead(read, took, succeeded)
+            if (answered) work?.observe(took)
+            if (read !== undefined && asked) this.#observeRead(read, took, answered !== undefined)
+            const stats = this.#stats
+            if (stats && tookMs > stats.fromMs) stats.finished({ path, remote: call.remoteAddress ?? gatewayRemote, tookMs, request, answer: answered && { sizeBytes: answered.length, bytes: answered } })
           }
         }
       },
@@ -155,16 +185,23 @@ export class CallMetrics {
   }
 
   /** Counts calls that are answered directly: the ones that make the load. */
-  #observerOf(counters: CallCounters, read: string | undefined, secondsOf: () => Histogram | undefined): CallObserver {
+  #observerOf(path: string, counters: CallCounters, read: string | undefined, secondsOf: () => Histogram | undefined): CallObserver {
     const { started, received, sent } = counters
     const { clientReceivedBytes, clientSentBytes } = this.#metrics.network
     const seconds = secondsOf()
-    const took = (beganMs: number, succeeded: boolean, asked: boolean): void => {
-      const value = (this.#clock.monotonic() - beganMs) / 1000
-      seconds?.observe(value)
-      if (read !== undefined && asked) this.#observeRead(read, value, succeeded)
+    const stats = this.#stats
+    const tracer = this.#tracer
+    const took = (beganMs: number, asked: boolean, call: ObservedCall, answer: { readonly sizeBytes: number; readonly message: unknown } | undefined): void => {
+      const tookMs = this.#clock.monotonic() - beganMs
+      seconds?.observe(tookMs / 1000)
+      if (read !== undefined && asked) this.#observeRead(read, tookMs / 1000, answer !== undefined)
+      if (stats && tookMs > stats.fromMs) stats.finished({ path, remote: call.remoteAddress, tookMs, request: call.requestBytes, answer })
     }
-    const timed = seconds !== undefined || read !== undefined
+    const endSpan = (call: ObservedCall, code: string, why?: string): void => {
+      const span = this.#spans.get(call)
+      if (span) endCallSpan(span, code, why)
+    }
+    const timed = seconds !== undefined || read !== undefined || stats !== undefined
     return {
       timed,
       started: (call, bytes) => {
@@ -172,14 +209,20 @@ export class CallMetrics {
         received.inc()
         clientReceivedBytes.inc(bytes)
         this.#countClient(call, 'unary')
+        const span = tracer && startCallSpan(tracer, path, call)
+        if (span) this.#spans.set(call, span)
       },
-      answered: (bytes, beganMs) => {
+      answered: (bytes, beganMs, call, message) => {
         sent.inc()
         clientSentBytes.inc(bytes)
-        if (timed) took(beganMs, true, true)
+        if (timed) took(beganMs, true, call, { sizeBytes: bytes, message })
+        if (tracer) endSpan(call, 'OK')
       },
       // What is wrong in itself was never asked of the store.
-      failed: (beganMs, code) => { if (timed) took(beganMs, false, code !== 'InvalidArgument') },
+      failed: (beganMs, code, call, why) => {
+        if (timed) took(beganMs, code !== 'InvalidArgument', call, undefined)
+        if (tracer) endSpan(call, code, why)
+      },
     }
   }
 
@@ -209,50 +252,12 @@ export class CallMetrics {
   }
 }
 
-/** A streaming call that tells of what is sent and of its end. */
-class CountedCall implements GrpcServerCall {
-  readonly #call: GrpcServerCall
-  readonly #onSend: (bytes: number) => void
-  readonly #onEnd: () => void
+/** Calls of the gateway come from this process. */
+const gatewayRemote = 'No remote client info.'
 
-  constructor(call: GrpcServerCall, onSend: (bytes: number) => void, onEnd: () => void) {
-    this.#call = call
-    this.#onSend = onSend
-    this.#onEnd = onEnd
-  }
-
-  get path(): string { return this.#call.path }
-  get headers(): GrpcServerCall['headers'] { return this.#call.headers }
-  get clientCommonName(): string | undefined { return this.#call.clientCommonName }
-  get signal(): AbortSignal { return this.#call.signal }
-  get queuedBytes(): number { return this.#call.queuedBytes }
-  get onDrain(): (() => void) | undefined { return this.#call.onDrain }
-  set onDrain(drained: (() => void) | undefined) { this.#call.onDrain = drained }
-
-  send(message: Uint8Array): void {
-    this.#onSend(message.length)
-    this.#call.send(message)
-  }
-
-  sendParts(head: Uint8Array, tail: Uint8Array): void {
-    this.#onSend(head.length + tail.length)
-    if (this.#call.sendParts) this.#call.sendParts(head, tail)
-    else this.#call.send(Buffer.concat([head, tail]))
-  }
-
-  end(): void {
-    this.#onEnd()
-    this.#call.end()
-  }
-
-  fail(error: unknown): void {
-    this.#onEnd()
-    this.#call.fail(error)
-  }
-
-  pause(): void { this.#call.pause() }
-  resume(): void { this.#call.resume() }
-}
+/** Streams whose failures the original counts, as it names them; a client that goes away is none. */
+const streamNames: { readonly [path: string]: string } = { '/etcdserverpb.Watch/Watch': 'watch', '/etcdserverpb.Lease/LeaseKeepAlive': 'lease-keepalive' }
+const brokenStreams: ReadonlySet<string> = new Set(['Unknown', 'Internal', 'DataLoss'])
 
 function once<T>(make: () => T): () => T {
   let made: T | undefined

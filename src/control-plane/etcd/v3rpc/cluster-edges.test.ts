@@ -2,6 +2,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import type { PlainRequest, PlainResponse } from '../../../lib/net/grpc/grpc-server.ts'
+import type { GrpcServerCall } from '../../../lib/net/grpc/server-call.ts'
 import { SimulatedCluster } from '../consensus/simulated-cluster.ts'
 import type { EmbeddedEtcd } from '../embedded.ts'
 import { hashState } from '../hash-state.ts'
@@ -9,6 +10,7 @@ import { answerV2 } from '../v2/v2-http.ts'
 import { authImplementation } from './auth-service.ts'
 import { callerOf } from './access.ts'
 import { answerHttp } from './http-endpoints.ts'
+import { MemberLimits } from './member-limits.ts'
 
 const { signal } = new AbortController()
 
@@ -39,6 +41,22 @@ test('a simple token that one member gave is good on all', async () => {
   const { token } = await cluster.until(() => call(second, 'authenticate', { name: 'root', password: 'pw' })) as { readonly token: string }
   await cluster.untilTrue(() => [first, second, third].every(({ internals }) => { try { return callerOf(internals, { headers: { token } }).username === 'root' } catch { return false } }))
   assert.throws(() => callerOf(third.internals, { headers: { token: `${token}0` } }), /invalid auth token/)
+  // Who lags behind waits for what made the token, wherever in the call it stands.
+  const leader = cluster.leader()?.etcd
+  const late = leader === third ? second : third
+  assert.ok(leader)
+  const given: string[] = []
+  const limited = new MemberLimits(late.internals).limit('/etcdserverpb.KV/Put', { unary: async (_, { headers }) => { given.push(callerOf(late.internals, { headers }).username); return new Uint8Array() } })
+  for (const [place, prefix] of [['token', ''], ['authorization', ''], ['authorization', 'Bearer ']] as const) {
+    cluster.network.isolate(late.internals.member.memberId, cluster.nodes.map(({ id }) => id))
+    const made = await cluster.until(() => call(leader, 'authenticate', { name: 'root', password: 'pw' })) as { readonly token: string }
+    assert.ok('unary' in limited)
+    const answer = limited.unary(new Uint8Array(), { headers: { [place]: `${prefix}${made.token}` }, signal } as unknown as GrpcServerCall) // cast: as much of a call as is looked at
+    await cluster.clock.advance(200)
+    cluster.network.heal()
+    await cluster.until(async () => { await answer })
+  }
+  assert.deepEqual(given, ['root', 'root', 'root'])
 })
 
 test('the second API on several members: in-order keys, compare-and-swap, times to live, watches', async () => {

@@ -6,7 +6,7 @@ import type {
 } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import type { ClusterMember } from '../membership/cluster-member.ts'
-import { requireAdmin, requireUser, type Peer } from './access.ts'
+import { requireAdmin, requireUser, tokenOf, type Peer } from './access.ts'
 import { headerOf } from './response-header.ts'
 
 export function clusterImplementation(etcd: EtcdInternals): object {
@@ -47,10 +47,4 @@ export function clusterImplementation(etcd: EtcdInternals): object {
 
 function toWire({ id, name, peerUrls, clientUrls, isLearner }: ClusterMember): Member {
   return { ID: id, name, peerURLs: peerUrls, clientURLs: clientUrls, isLearner }
-}
-
-/** What the leader is shown when the call is forwarded. */
-function tokenOf(peer: Peer): string | undefined {
-  const header = peer.headers['token'] ?? peer.headers['authorization']
-  return typeof header === 'string' ? header : header?.[0]
 }

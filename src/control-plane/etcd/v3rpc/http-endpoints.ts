@@ -24,7 +24,7 @@ export async function answerHttp(etcd: EtcdInternals, request: PlainRequest): Pr
   const path = url.pathname
   if (readOnlyPaths.has(path) && request.method !== 'GET') return notAllowed
   switch (path) {
-    case '/version': return { status: 200, headers: json, body: JSON.stringify({ etcdserver: etcdVersion, etcdcluster: clusterVersionOf(etcd) ?? 'not_decided', storage: storageVersionOf(clusterVersionOf(etcd)) }) }
+    case '/version': return { status: 200, headers: json, body: JSON.stringify({ etcdserver: etcdVersion, etcdcluster: clusterVersionOf(etcd) ?? 'not_decided', storage: storageVersionOf(etcd.member) }) }
     case '/health': return await answerHealth(etcd, url.searchParams, request.signal)
     case '/metrics': return { status: 200, headers: metricsType, body: formatMetrics(etcd) }
     case '/debug/vars': return { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body: formatDebugVariables(etcd) }

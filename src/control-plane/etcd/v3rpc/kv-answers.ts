@@ -7,6 +7,8 @@ import { bigSize, bytesSize, encodeWith, ExactWriter, nestedSize, numberSize, ty
 import type { ResponseHeader } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdEvent, EtcdKeyValue, EtcdOperationResult, EtcdRangeResponse, EtcdTxnResponse } from '../../../lib/etcd-api/operations.ts'
 import { unreachable } from '../../../lib/base/assert.ts'
+import type { MessageList } from '../mvcc/message-list.ts'
+import type { ListedMessages } from '../mvcc/range.ts'
 import { StoredKeyValue } from '../mvcc/stored-key-value.ts'
 
 /** An answer with its header. */
@@ -87,17 +89,20 @@ function writeRevision(revision: number, out: ExactWriter): void {
 
 function keyValueSize(kv: EtcdKeyValue): number {
   const at = hold()
-  const numbers = numberSize(kv.createRevision) + numberSize(kv.modRevision) + numberSize(kv.version) + (kv.lease ? 1 + bigSize(kv.lease) : 0)
-  // A stored record's key and value are made when they are read; their lengths are known without.
-  const size = numbers + (kv instanceof StoredKeyValue ? bytesSize(kv.record.text.length) + bytesSize(kv.length) : bytesSize(kv.key.length) + bytesSize(kv.value.length))
+  const size = isMessage(kv)
+    ? kv.end - kv.start
+    : bytesSize(kv.key.length) + numberSize(kv.createRevision) + numberSize(kv.modRevision) + numberSize(kv.version) + bytesSize(kv.value.length) + (kv.lease ? 1 + bigSize(kv.lease) : 0)
   sizes[at] = size
   return nestedSize(size)
 }
 
+/** What is stored is the message itself; but tombstones, of which only the key is. */
+function isMessage(kv: EtcdKeyValue): kv is StoredKeyValue { return kv instanceof StoredKeyValue && !kv.isTombstone }
+
 function writeKeyValue(tag: number, kv: EtcdKeyValue, out: ExactWriter): void {
   out.nested(tag, nextSize())
-  if (kv instanceof StoredKeyValue) out.latin1(10, kv.record.text)
-  else out.blob(10, kv.key)
+  if (isMessage(kv)) { out.part(kv.bytes, kv.start, kv.end); return }
+  out.blob(10, kv.key)
   out.number(16, kv.createRevision)
   out.number(24, kv.modRevision)
   out.number(32, kv.version)
@@ -201,24 +206,37 @@ export async function rangeSizeInPieces(m: Answer<EtcdRangeResponse>, pause: () 
 }
 
 /** The answer as `rangeAnswer` writes it. A piece is valid until the next one is asked for. */
-export function* rangePieces(m: Answer<EtcdRangeResponse>): Generator<Uint8Array, undefined> {
+export function rangePieces(m: Answer<EtcdRangeResponse>): Generator<Uint8Array, undefined> {
   const { kvs } = m.body
+  const sizeAt = (i: number): number => { startCounting(); return keyValueSize(kvs[i]!) } // cast: bounded by the caller, as below
+  return piecesOf(m, kvs.length, sizeAt, (i, out) => writeKeyValue(18, kvs[i]!, out)) // cast: as above
+}
+
+/** Of what `listedPieces` gives. */
+export function listedSize(m: Answer<ListedMessages>): number { return rangeAnswer.size({ ...m, body: { ...m.body, kvs: [] } }) + m.body.messages.fieldBytes }
+
+/** The same of messages that are stored as they are answered. */
+export function listedPieces(m: Answer<ListedMessages>): Generator<Uint8Array, undefined> {
+  const { messages } = m.body
+  return piecesOf(m, messages.length, (i) => nestedSize(messages.sizeAt(i)), (i, out) => messages.write(i, 18, out))
+}
+
+function* piecesOf(m: Answer<{ readonly more: boolean; readonly count: number }>, length: number, sizeAt: (index: number) => number, write: (index: number, out: ExactWriter) => void): Generator<Uint8Array, undefined> {
   const whole = allocate(2 * pieceBytes)
   const out = new ExactWriter(whole)
   startCounting()
   headerSize(m)
   writeHeader(m, out)
-  for (const kv of kvs) {
-    startCounting()
-    const size = keyValueSize(kv)
+  for (let i = 0; i < length; i++) {
+    const size = sizeAt(i)
     if (out.at > 0 && out.at + size > whole.length) { yield whole.subarray(0, out.at); out.at = 0 }
     if (size > whole.length) {
       const one = new ExactWriter(allocate(size))
-      writeKeyValue(18, kv, one)
+      write(i, one)
       yield one.bytes
       continue
     }
-    writeKeyValue(18, kv, out)
+    write(i, out)
     if (out.at >= pieceBytes) { yield whole.subarray(0, out.at); out.at = 0 }
   }
   // The numbers behind take a few bytes.
@@ -249,6 +267,27 @@ export const rangeStreamAnswer: MessageEncoder<StreamedRange> = {
   },
 }
 
+interface StreamedMessages { readonly last: Answer<ListedMessages> | undefined; readonly messages: MessageList; readonly from: number; readonly to: number }
+
+/** The same of messages [from, to) that are stored as they are answered. */
+export const listedStreamAnswer: MessageEncoder<StreamedMessages> = {
+  size: ({ last, messages, from, to }) => {
+    startCounting()
+    const at = hold()
+    let size = last ? headerSize(last) + (last.body.more ? 2 : 0) + numberSize(last.body.count) : 0
+    for (let i = from; i < to; i++) size += nestedSize(messages.sizeAt(i))
+    sizes[at] = size
+    return nestedSize(size)
+  },
+  write: ({ last, messages, from, to }, out) => {
+    out.nested(10, nextSize())
+    if (last) writeHeader(last, out)
+    for (let i = from; i < to; i++) messages.write(i, 18, out)
+    out.number(24, last?.body.more ? 1 : 0)
+    out.number(32, last?.body.count)
+  },
+}
+
 export const putAnswer: MessageEncoder<Answer<PutAnswer>> = {
   size: (m) => { startCounting(); return headerSize(m) + (m.body.prevKv ? keyValueSize(m.body.prevKv) : 0) },
   write: (m, out) => {
@@ -274,15 +313,36 @@ export const txnAnswer: MessageEncoder<Answer<EtcdTxnResponse>> = {
 
 // ---- watches: the events of a response, which all watches of one range share, and the few bytes in front of them ----
 
-interface WatchHead { readonly header: ResponseHeader; readonly watchId: number; readonly fragment: boolean }
+/** Writes what stands before a message's events. From one watch to the next only the id changes: the header is written once. */
+export class WatchHead {
+  readonly #out = new ExactWriter(new Uint8Array(128))
+  #revision: number | undefined
+  #term: number | undefined
+  #headerBytes = 0
+  /** A view is kept, since most ids are of one length. */
+  #view: Uint8Array = noBytes
 
-const watchHead: MessageEncoder<WatchHead> = {
-  size: (m) => { startCounting(); return headerSize(m.header) + numberSize(m.watchId) + (m.fragment ? 2 : 0) },
-  write: (m, out) => {
-    writeHeader(m.header, out)
-    out.number(16, m.watchId)
-    out.number(56, m.fragment ? 1 : 0)
-  },
+  isOf(revision: number, term: number): boolean { return revision === this.#revision && term === this.#term }
+
+  begin(header: ResponseHeader): void {
+    this.#revision = header.revision
+    this.#term = header.raftTerm
+    startCounting()
+    headerSize(header)
+    this.#out.at = 0
+    writeHeader(header, this.#out)
+    this.#headerBytes = this.#out.at
+  }
+
+  /** Valid until the next call. */
+  finish(watchId: number, fragment: boolean): Uint8Array {
+    const out = this.#out
+    out.at = this.#headerBytes
+    out.number(16, watchId)
+    out.number(56, fragment ? 1 : 0)
+    if (this.#view.length !== out.at) this.#view = out.bytes.subarray(0, out.at)
+    return this.#view
+  }
 }
 
 const watchEvents: MessageEncoder<readonly EtcdEvent[]> = {
@@ -309,5 +369,4 @@ const watchEvents: MessageEncoder<readonly EtcdEvent[]> = {
 
 export const allocate = (size: number): Uint8Array => Buffer.allocUnsafe(size)
 
-export function encodeWatchHead(header: ResponseHeader, watchId: number, fragment: boolean): Uint8Array { return encodeWith(watchHead, { header, watchId, fragment }, allocate) }
 export function encodeEvents(events: readonly EtcdEvent[]): Uint8Array { return encodeWith(watchEvents, events, allocate) }

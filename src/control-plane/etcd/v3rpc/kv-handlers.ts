@@ -10,13 +10,13 @@ import { GrpcError } from '../../../lib/net/grpc/status.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import type { Caller } from '../auth/caller.ts'
 import { checkTxnRequest } from '../auth/check-request.ts'
-import { isLongRange, readRange, readRangeInPieces } from '../mvcc/range.ts'
+import { isLongRange, isOfMessages, listMessages, readRange, readRangeInPieces } from '../mvcc/range.ts'
 import { checkDeleteRange, checkPut, checkRange } from '../mvcc/request-checks.ts'
 import type { ProposalWaiter } from '../consensus/proposals.ts'
 import type { AppliedResult, LoggedRequest } from '../state-machine.ts'
 import { yieldToLoop } from '../yield-to-loop.ts'
 import { callerOf } from './access.ts'
-import { allocate, deleteRangeAnswer, putAnswer, rangeAnswer, rangePieces, rangeSizeInPieces, rangeStreamAnswer, txnAnswer, type Answer, type DeleteRangeAnswer, type PutAnswer } from './kv-answers.ts'
+import { allocate, deleteRangeAnswer, listedPieces, listedSize, listedStreamAnswer, putAnswer, rangeAnswer, rangePieces, rangeSizeInPieces, rangeStreamAnswer, txnAnswer, type Answer, type DeleteRangeAnswer, type PutAnswer } from './kv-answers.ts'
 import { readDeleteRangeRequest, readPutRequest, readRangeRequest, readTxnRequest } from './kv-requests.ts'
 import { toStatus } from './response-header.ts'
 
@@ -56,9 +56,16 @@ export function kvHandlers(etcd: EtcdInternals): readonly (readonly [method: str
       await yieldToLoop()
       call.connectionSignal.throwIfAborted()
     }
-    const response = await readRangeInPieces(member.machine.store, asked, pause)
+    const { store } = member.machine
+    if (isOfMessages(asked)) {
+      const listed = await listMessages(store, asked, pause)
+      const answer = answerOf(listed.revision, listed)
+      call.answerInPieces(listedSize(answer), listedPieces(answer))
+      return
+    }
+    const response = await readRangeInPieces(store, asked, pause)
     const answer = answerOf(response.revision, response)
-    call.answerInPieces(await rangeSizeInPieces(answer, pause), rangePieces(answer))
+    call.answerInPieces(await rangeSizeInPieces(answer, pause), rangePieces(answer), answer)
   }
 
   /** Answers a call when its request is applied: all that waits for it. */
@@ -117,11 +124,35 @@ export function kvHandlers(etcd: EtcdInternals): readonly (readonly [method: str
     const asked = readRangeRequest(new WireReader(bytes))
     checkRange(asked)
     if (auth.enabled) auth.checkRange(callerOf(etcd, call), asked.key, asked.rangeEnd)
+    if (isOfMessages(asked) && isLongRange(member.machine.store, asked)) {
+      await streamMessages(asked, call)
+      return
+    }
     const response = await client.range(asked, call.signal)
     const { kvs } = response
     for (let at = 0; at === 0 || at < kvs.length; at += streamedKvs) {
       const last = at + streamedKvs >= kvs.length ? answerOf(response.revision, response) : undefined
       call.send(encodeWith(rangeStreamAnswer, { last, kvs: kvs.slice(at, at + streamedKvs) }, allocate))
+      if (call.queuedBytes > queuedBytesLimit) await drained(call)
+      else await yieldToLoop()
+      call.signal.throwIfAborted()
+    }
+    call.end()
+  }
+
+  const streamMessages = async (asked: EtcdRangeRequest, call: GrpcServerCall): Promise<void> => {
+    const pause = async (): Promise<void> => {
+      await yieldToLoop()
+      call.signal.throwIfAborted()
+    }
+    member.checkServing(call.signal)
+    if (!asked.serializable) await member.readIndex(call.signal)
+    const listed = await listMessages(member.machine.store, asked, pause)
+    const { messages } = listed
+    for (let from = 0; from === 0 || from < messages.length; from += streamedKvs) {
+      const to = Math.min(from + streamedKvs, messages.length)
+      const last = to === messages.length ? answerOf(listed.revision, listed) : undefined
+      call.send(encodeWith(listedStreamAnswer, { last, messages, from, to }, allocate))
       if (call.queuedBytes > queuedBytesLimit) await drained(call)
       else await yieldToLoop()
       call.signal.throwIfAborted()

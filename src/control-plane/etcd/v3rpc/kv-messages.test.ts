@@ -11,7 +11,7 @@ import type { EtcdOperationResult, EtcdTxnResponse } from '../../../lib/etcd-api
 import { deleteRangeFromWire, putFromWire, rangeFromWire, rangeToWire, txnFromWire, txnResponseToWire } from '../../../lib/etcd-api/wire-conversion.ts'
 import { MvccStore } from '../mvcc/mvcc-store.ts'
 import { isLongRange, readRange, readRangeInPieces } from '../mvcc/range.ts'
-import { deleteRangeAnswer, encodeEvents, encodeWatchHead, putAnswer, rangeAnswer, rangePieces, rangeSizeInPieces, rangeStreamAnswer, txnAnswer } from './kv-answers.ts'
+import { deleteRangeAnswer, encodeEvents, putAnswer, rangeAnswer, rangePieces, rangeSizeInPieces, rangeStreamAnswer, txnAnswer, WatchHead } from './kv-answers.ts'
 import { readDeleteRangeRequest, readPutRequest, readRangeRequest, readTxnRequest, readWatchRequest } from './kv-requests.ts'
 
 const seed = { seed: 20261123, numRuns: 400 }
@@ -107,9 +107,12 @@ test('answers are written as the table writes them', () => {
   same('PutResponse', putAnswer, (body: object, header: object) => ({ header, ...body }), fc.record({ prevKv: keyValue }, { requiredKeys: [] }))
   same('DeleteRangeResponse', deleteRangeAnswer, (body: object, header: object) => ({ header, ...body }), fc.record({ deleted: number, prevKvs: fc.array(keyValue, { maxLength: 3 }) }, { requiredKeys: ['deleted'] }))
   same<EtcdTxnResponse, object>('TxnResponse', txnAnswer, txnResponseToWire, txnResult)
+  const head = new WatchHead()
   const event = fc.record({ type: fc.constantFrom('PUT', 'DELETE'), kv: keyValue, prevKv: keyValue }, { requiredKeys: ['type', 'kv'] })
   fc.assert(fc.property(fc.record({ header: headerOf, watchId: fc.integer(), fragment: fc.boolean(), events: fc.array(event, { maxLength: 3 }) }), ({ header, watchId, fragment, events }) => {
-    assert.equal(hex(Buffer.concat([encodeWatchHead(header, watchId, fragment), encodeEvents(events as never)])), hex(encodeProto3(etcdTable, 'WatchResponse', { header, watchId, fragment, events })))
+    head.begin(header)
+    head.finish(watchId + 1, true)
+    assert.equal(hex(Buffer.concat([head.finish(watchId, fragment), encodeEvents(events as never)])), hex(encodeProto3(etcdTable, 'WatchResponse', { header, watchId, fragment, events })))
   }), seed)
 })
 

@@ -5,6 +5,7 @@ import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type {
   AlarmRequest, AlarmResponse, DefragmentResponse, DowngradeRequest, DowngradeResponse, HashKVRequest, HashKVResponse, HashResponse, MoveLeaderRequest, MoveLeaderResponse, SnapshotResponse, StatusResponse,
 } from '../../../lib/etcd-api/generated/types.ts'
+import { collectGarbage } from '../collect-garbage.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import { oldestClusterVersion } from '../membership/cluster-version.ts'
 import { hashState } from '../hash-state.ts'
@@ -31,7 +32,7 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
       return {
         header: headerOf(etcd), version: etcdVersion, leader: member.leaderId, raftIndex: member.committedIndex, raftAppliedIndex: member.appliedIndex, raftTerm: member.term, isLearner: member.isLearner,
         // A size of 0 makes etcdctl divide by zero.
-        dbSize: Math.max(4096, machine.store.sizeBytes), dbSizeInUse: Math.max(1, machine.store.sizeInUseBytes), dbSizeQuota: Math.max(0, member.quotaBytes), storageVersion: storageVersionOf(membership.clusterVersion),
+        dbSize: Math.max(4096, machine.store.sizeBytes), dbSizeInUse: Math.max(1, machine.store.sizeInUseBytes), dbSizeQuota: Math.max(0, member.quotaBytes), storageVersion: storageVersionOf(member),
         errors: [...(member.leaderId === 0n ? [etcdError('noLeader').message] : []), ...machine.alarms.map(({ memberId, alarm }) => `memberID:${memberId} alarm:${alarm} `)],
         downgradeInfo: { enabled: membership.downgrade.enabled, targetVersion: membership.downgrade.targetVersion },
       }
@@ -47,8 +48,12 @@ export function maintenanceImplementation(etcd: EtcdInternals): object {
     },
     defragment: async (_: object, signal: AbortSignal, peer: Peer): Promise<DefragmentResponse> => {
       requireAdmin(etcd, peer)
+      using running = etcd.defragmentation.begin()
+      void running
       await member.scrub()
       while (!signal.aborted && machine.store.scrub(1000, reclaimBytes)) await yieldToLoop()
+      while (!signal.aborted && machine.store.defragment(reclaimBytes)) await yieldToLoop()
+      collectGarbage()
       return {}
     },
     hash: async (_: object, _signal: AbortSignal, peer: Peer): Promise<HashResponse> => {
@@ -103,6 +108,6 @@ function askDowngrade({ admin }: EtcdInternals, action: NonNullable<DowngradeReq
 }
 
 /** What is stored follows the version that the cluster speaks; before it has decided on one, it is ours. */
-export function storageVersionOf(clusterVersion: string | undefined): string {
-  return clusterVersion === undefined || clusterVersion === oldestClusterVersion ? etcdStorageVersion : clusterVersion
+export function storageVersionOf({ storageVersion }: { readonly storageVersion: string | undefined }): string {
+  return storageVersion === undefined || storageVersion === oldestClusterVersion ? etcdStorageVersion : storageVersion
 }

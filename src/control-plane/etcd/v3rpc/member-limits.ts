@@ -8,6 +8,7 @@ import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { etcdError } from '../../../lib/etcd-api/etcd-error.ts'
 import type { GrpcHandler, GrpcServerCall } from '../../../lib/net/grpc/grpc-server.ts'
 import type { EtcdInternals } from '../embedded.ts'
+import { tokenOf } from './access.ts'
 import { toStatus } from './response-header.ts'
 
 const statusPath = '/etcdserverpb.Maintenance/Status'
@@ -17,7 +18,7 @@ const serializableField = 7
 /** Looks without a leader after which streams end. */
 const patience = 3
 /** For a token's entry to be applied here. */
-const tokenPatienceMs = 1000
+const tokenPatienceMs = 5000
 const tokenLookMs = 5
 /** Who is told of an entry further ahead than any is made up. */
 const farAhead = 10_000
@@ -74,8 +75,7 @@ export class MemberLimits {
   #awaitToken(call: Pick<GrpcServerCall, 'headers'>, signal: AbortSignal): Promise<void> | undefined {
     const { member } = this.#etcd
     if (!member.machine.auth.enabled) return undefined
-    const { token } = call.headers
-    const index = typeof token === 'string' ? Number(/^[A-Za-z]+\.(\d{1,15})$/.exec(token)?.[1] ?? 0) : 0
+    const index = Number(/^(?:Bearer )?[A-Za-z]+\.(\d{1,15})$/.exec(tokenOf(call) ?? '')?.[1] ?? 0)
     // The token is made by the entry that follows.
     return index < member.appliedIndex || index > member.committedIndex + farAhead ? undefined : this.#awaitApplied(index + 1, signal)
   }

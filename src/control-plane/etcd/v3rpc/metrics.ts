@@ -1,16 +1,11 @@
 // /metrics under etcd's names: what was counted as it happened (metrics/etcd-metrics.ts), and what the state says at the moment of asking.
 import type { EtcdInternals } from '../embedded.ts'
+import { featureNames, stageOf } from '../features.ts'
 import { etcdVersion } from '../version.ts'
 import type { NetworkMetrics } from '../metrics/etcd-metrics.ts'
 import type { PeerFigures } from '../peer/peer-metrics.ts'
 import { clusterVersionOf, hasLeader, membersOf, raftOf } from './cluster-view.ts'
 import { readProcess } from './process-metrics.ts'
-
-/** Features of the original by their names and stages; ours are on or off as the original's are by default. */
-const features: readonly (readonly [name: string, stage: string, on: boolean])[] = [
-  ['AllAlpha', 'ALPHA', false], ['AllBeta', 'BETA', false], ['CompactHashCheck', 'ALPHA', false], ['FastLeaseKeepAlive', 'BETA', true], ['InitialCorruptCheck', 'ALPHA', false], ['LeaseCheckpoint', 'ALPHA', false],
-  ['LeaseCheckpointPersist', 'ALPHA', false], ['PriorityRequest', 'ALPHA', false], ['SetMemberLocalAddr', 'ALPHA', false], ['StopGRPCServiceOnDefrag', 'ALPHA', false], ['TxnModeWriteWithSharedBuffer', 'BETA', true],
-]
 
 export function formatMetrics(etcd: EtcdInternals): string {
   const { metrics } = etcd.member
@@ -47,7 +42,7 @@ function readMember(etcd: EtcdInternals): void {
   server.clusterVersion.clear()
   const version = clusterVersionOf(etcd)
   if (version !== undefined) server.clusterVersion.of(version.split('.').slice(0, 2).join('.')).set(1)
-  for (const [name, stage, on] of features) server.featureEnabled.of(name, stage).set(on ? 1 : 0)
+  for (const name of featureNames) server.featureEnabled.of(name, stageOf(name)).set(etcd.features[name] ? 1 : 0)
   server.alarms.clear()
   for (const { alarm, memberId } of machine.alarms) server.alarms.of(alarm, memberId.toString(16)).set(1)
   readPeers(network, identity.memberId.toString(16), member.transport?.figures ?? [])
@@ -81,6 +76,8 @@ function readStore({ member }: EtcdInternals): void {
   mvcc.deletes.value = operations.deletes
   mvcc.txns.value = operations.commits
   mvcc.totalPutSize.set(operations.putBytes)
+  mvcc.dbCompactionKeys.value = operations.forgotten
+  mvcc.openReadTransactions.set(store.walks)
   mvcc.keys.set(store.keyCount)
   mvcc.dbSize.set(store.sizeBytes)
   mvcc.dbSizeInUse.set(store.sizeInUseBytes)

@@ -101,3 +101,17 @@ test('watch ids, duplicate ids, fragments, cancellation, progress for all, bad s
   const health = createGrpcClient<HealthService>(channel, healthService)
   assert.deepEqual(await health.check({}, signal), { status: 'SERVING' })
 })
+
+test('the progress of a stream is told when all its watches are there, also those that began after the question', { timeout: 20_000 }, async () => {
+  await using served = await serve()
+  const { etcd, channel } = served
+  for (let i = 0; i < 3; i++) await put(etcd, Buffer.from('v'))
+  const watch = new RawWatch(channel)
+  watch.send({ createRequest: { key } })
+  await watch.until(() => watch.answers.length === 1)
+  // They come in one piece.
+  watch.send({ progressRequest: {} })
+  watch.send({ createRequest: { key, startRevision: 2 } })
+  await watch.until(() => watch.answers.some((answer) => answer.watchId === -1))
+  assert.deepEqual(watch.answers.slice(1).map((answer) => [answer.watchId ?? 0, answer.created ?? false, answer.events?.length ?? 0]), [[1, true, 0], [1, false, 3], [-1, false, 0]])
+})

@@ -1,63 +1,82 @@
 // etcdserverpb.Watch: many watches on one stream.
 //
 // A stream whose client reads too slowly holds a bounded number of bytes: its watches pause, and go on from the store's history when it has
-// read. Upstream: etcd/server/etcdserver/api/v3rpc/watch.go
+// read, with more events in a message. Events are encoded once for all watches that hear of them, whatever stream those are on.
+// Upstream: etcd/server/etcdserver/api/v3rpc/watch.go
 import { encodeProto3 } from '../../../lib/base/protobuf/proto3.ts'
 import { WireReader } from '../../../lib/base/protobuf/wire-reader.ts'
 import { etcdError, EtcdError, grpcCodeOf } from '../../../lib/etcd-api/etcd-error.ts'
 import { etcdTable } from '../../../lib/etcd-api/generated/table.ts'
-import type { ResponseHeader, WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
+import type { WatchResponse } from '../../../lib/etcd-api/generated/types.ts'
 import type { EtcdEvent } from '../../../lib/etcd-api/operations.ts'
 import type { GrpcHandler, GrpcServerCall, GrpcStreamSink } from '../../../lib/net/grpc/grpc-server.ts'
 import type { EtcdInternals } from '../embedded.ts'
 import { compareBytes } from '../mvcc/range.ts'
 import type { HubWatch } from '../mvcc/watch-hub.ts'
 import { callerOf } from './access.ts'
-import { encodeEvents, encodeWatchHead } from './kv-answers.ts'
+import { encodeEvents, WatchHead } from './kv-answers.ts'
 import { readWatchRequest, type ReadWatchRequest } from './kv-requests.ts'
 import { headerOf } from './response-header.ts'
 
-/** What may wait for a client, and how much more for each of its watches: going on from history costs more than waiting. */
+/** What may wait for a client, and how much more for each of its watches: to pause and resume one costs a little. */
 const pauseAboveBytes = 2 * 1024 * 1024
-const pauseAboveBytesPerWatch = 16 * 1024
+const pauseAboveBytesPerWatch = 1024
 /** What a client that asks for fragments gets at most in one message. */
 const defaultFragmentBytes = 1.5 * 1024 * 1024
 const noWatch = -1
 
 export function watchHandler(etcd: EtcdInternals, fragmentBytes: number = defaultFragmentBytes): GrpcHandler {
-  const shared = new SharedEvents()
+  const shared = new SharedBytes()
   return { stream: (call) => new WatchStream(etcd, call, fragmentBytes, shared) }
 }
 
-/** The bytes of the events that were sent last: all watches of one range get the same ones, one after the other. */
-class SharedEvents {
-  #events: readonly EtcdEvent[] | undefined
-  #bytes: Uint8Array | undefined
+/** What messages to different watches have in common. */
+class SharedBytes {
+  /** All watches of one range are given the same list. */
+  readonly #events = new WeakMap<readonly EtcdEvent[], Uint8Array>()
+  readonly #head = new WatchHead()
 
-  bytesOf(events: readonly EtcdEvent[]): Uint8Array {
-    if (this.#events === events && this.#bytes) return this.#bytes
-    this.#events = events
-    return (this.#bytes = encodeEvents(events))
+  ofEvents(events: readonly EtcdEvent[]): Uint8Array {
+    const known = this.#events.get(events)
+    if (known) return known
+    const bytes = encodeEvents(events)
+    this.#events.set(events, bytes)
+    return bytes
   }
+
+  /** What stands before the events. Valid until the next call. */
+  head(etcd: EtcdInternals, revision: number, watchId: number, fragment: boolean): Uint8Array {
+    const { term } = etcd.member
+    if (!this.#head.isOf(revision, term)) this.#head.begin(headerOf(etcd, revision))
+    return this.#head.finish(watchId, fragment)
+  }
+}
+
+/** A question that all watches of a stream answer. */
+interface StreamProgress {
+  /** All that have answered were at least so far. */
+  revision: number
 }
 
 interface StreamWatch {
   readonly id: number
   readonly watch: HubWatch
   /** Answer to a progress request of the whole stream that is awaited. */
-  progressFor: object | undefined
+  progressFor: StreamProgress | undefined
 }
 
 class WatchStream implements GrpcStreamSink {
   readonly #etcd: EtcdInternals
   readonly #call: GrpcServerCall
   readonly #fragmentBytes: number
-  readonly #shared: SharedEvents
+  readonly #shared: SharedBytes
   readonly #watches = new Map<number, StreamWatch>()
   #nextId = 0
   #paused = false
+  /** Whose message was the last that found room. */
+  #lastServed: StreamWatch | undefined
 
-  constructor(etcd: EtcdInternals, call: GrpcServerCall, fragmentBytes: number, shared: SharedEvents) {
+  constructor(etcd: EtcdInternals, call: GrpcServerCall, fragmentBytes: number, shared: SharedBytes) {
     this.#etcd = etcd
     this.#call = call
     this.#fragmentBytes = fragmentBytes
@@ -86,11 +105,12 @@ class WatchStream implements GrpcStreamSink {
     this.#pauseWhenFull()
   }
 
-  #sendEvents(header: ResponseHeader, id: number, events: readonly EtcdEvent[], fragment: boolean): void {
-    const head = encodeWatchHead(header, id, fragment)
-    const bytes = this.#shared.bytesOf(events)
+  #sendEvents(watch: StreamWatch, events: readonly EtcdEvent[], revision: number, fragment: boolean): void {
+    const bytes = this.#shared.ofEvents(events)
+    const head = this.#shared.head(this.#etcd, revision, watch.id, fragment)
     if (this.#call.sendParts) this.#call.sendParts(head, bytes)
     else this.#call.send(Buffer.concat([head, bytes]))
+    this.#lastServed = watch
     this.#pauseWhenFull()
   }
 
@@ -100,10 +120,13 @@ class WatchStream implements GrpcStreamSink {
     for (const { watch } of this.#watches.values()) watch.pause()
   }
 
+  /** Behind the one that was served last: else those at the end of a stream that is often full would wait for ever. */
   #goOn(): void {
     if (!this.#paused) return
     this.#paused = false
-    for (const { watch } of this.#watches.values()) watch.resume()
+    const watches = [...this.#watches.values()]
+    const first = this.#lastServed ? watches.indexOf(this.#lastServed) + 1 : 0
+    for (let i = 0; i < watches.length; i++) watches[(first + i) % watches.length]!.watch.resume() // cast: an index of the list
   }
 
   #refuse(reason: string): void {
@@ -136,38 +159,38 @@ class WatchStream implements GrpcStreamSink {
     while (wished === 0 && this.#watches.has(this.#nextId)) this.#nextId++
     const id = wished === 0 ? this.#nextId++ : wished
     const { fragment } = request
-    const watch = this.#etcd.member.hub.watch({
+    const hubWatch = this.#etcd.member.hub.watch({
       key, ...(rangeEnd ? { rangeEnd } : {}), startRevision, prevKv: request.prevKv, progressNotify: request.progressNotify, noPut: request.noPut, noDelete: request.noDelete,
     }, {
       created: (revision) => this.#send({ header: headerOf(this.#etcd, revision), watchId: id, created: true }),
-      events: (events, revision) => { if (events.length > 0) this.#events(id, events, revision, fragment); else this.#progress(id, revision) },
+      events: (events, revision) => { if (events.length > 0) this.#events(watch, events, revision, fragment); else this.#progress(watch, revision) },
       closed: ({ compactRevision, error }) => {
         this.#watches.delete(id)
         if (compactRevision !== undefined) this.#send({ header: headerOf(this.#etcd), watchId: id, canceled: true, compactRevision, cancelReason: etcdError('compacted').message })
         else if (error) this.#call.fail(error)
       },
     })
-    this.#watches.set(id, { id, watch, progressFor: undefined })
+    const watch: StreamWatch = { id, watch: hubWatch, progressFor: undefined }
+    this.#watches.set(id, watch)
     // A watch that is created while the stream is full starts, like the others, when it has drained.
-    if (this.#paused) queueMicrotask(() => { if (this.#paused) watch.pause() })
+    if (this.#paused) queueMicrotask(() => { if (this.#paused) hubWatch.pause() })
   }
 
-  #events(id: number, events: readonly EtcdEvent[], revision: number, fragment: boolean): void {
-    const header = headerOf(this.#etcd, revision)
-    if (!fragment) { this.#sendEvents(header, id, events, false); return }
+  #events(watch: StreamWatch, events: readonly EtcdEvent[], revision: number, fragment: boolean): void {
+    if (!fragment || this.#shared.ofEvents(events).length <= this.#fragmentBytes) { this.#sendEvents(watch, events, revision, false); return }
     let piece: EtcdEvent[] = []
     let bytes = 0
     for (const event of events) {
       const size = 64 + event.kv.key.length + event.kv.value.length + (event.prevKv ? event.prevKv.key.length + event.prevKv.value.length : 0)
       if (piece.length > 0 && bytes + size > this.#fragmentBytes) {
-        this.#sendEvents(header, id, piece, true)
+        this.#sendEvents(watch, piece, revision, true)
         piece = []
         bytes = 0
       }
       piece.push(event)
       bytes += size
     }
-    this.#sendEvents(header, id, piece, false)
+    this.#sendEvents(watch, piece, revision, false)
   }
 
   #cancel(id: number): void {
@@ -180,20 +203,25 @@ class WatchStream implements GrpcStreamSink {
 
   /** One answer for all watches of the stream, when each has heard of everything up to now. */
   #requestProgress(): void {
-    const question = {}
-    for (const watch of this.#watches.values()) {
-      watch.progressFor = question
-      watch.watch.requestProgress()
-    }
+    const question: StreamProgress = { revision: Infinity }
+    for (const watch of this.#watches.values()) this.#askForProgress(watch, question)
   }
 
-  #progress(id: number, revision: number): void {
-    const watch = this.#watches.get(id)
-    const question = watch?.progressFor
-    if (!watch || question === undefined) { this.#send({ header: headerOf(this.#etcd, revision), watchId: id }); return }
+  #askForProgress(watch: StreamWatch, question: StreamProgress): void {
+    watch.progressFor = question
+    watch.watch.requestProgress()
+  }
+
+  #progress(watch: StreamWatch, revision: number): void {
+    const question = watch.progressFor
+    if (question === undefined) { this.#send({ header: headerOf(this.#etcd, revision), watchId: watch.id }); return }
     watch.progressFor = undefined
+    question.revision = Math.min(question.revision, revision)
     for (const other of this.#watches.values()) if (other.progressFor === question) return
-    this.#send({ header: headerOf(this.#etcd, revision), watchId: noWatch })
+    // The answer is for all watches: also for those that began meanwhile, or have fallen behind again.
+    const behind = [...this.#watches.values()].filter((other) => !other.watch.isCurrent)
+    for (const other of behind) this.#askForProgress(other, question)
+    if (behind.length === 0) this.#send({ header: headerOf(this.#etcd, question.revision), watchId: noWatch })
   }
 
   #closeAll(): void {

@@ -9,12 +9,17 @@ export interface Identity { readonly memberId: bigint; readonly clusterId: bigin
 /** A place in the log up to which a saved state holds everything, and who were members there (older logs don't say). */
 export interface SnapshotMark { readonly index: number; readonly term: number; readonly confState?: ConfState }
 
-/** Writes an entry whose data `writeData` makes; no data when absent. */
-export function writeEntry(w: WireWriter, type: number, term: number, index: number, data: Uint8Array | undefined): void {
+export function writeEntry(w: WireWriter, type: number, term: number, index: number, data: Uint8Array): void {
+  writeEntryHead(w, type, term, index, data.length)
+  w.raw(data)
+}
+
+/** An entry up to its data, which belongs right behind. */
+export function writeEntryHead(w: WireWriter, type: number, term: number, index: number, dataLength: number): void {
   w.tag(1, 0); w.varint(type)
   w.tag(2, 0); w.varint(term)
   w.tag(3, 0); w.varint(index)
-  if (data) { w.tag(4, 2); w.bytes(data) }
+  w.tag(4, 2); w.varint(dataLength)
 }
 
 export function writeHardState(w: WireWriter, state: HardState): void {

@@ -28,6 +28,8 @@ export interface OpenedLog {
   /** Behind what was replayed. */
   readonly tail: readonly Entry[]
   readonly lastIndex: number
+  /** Of entries that the loaded state does not hold. */
+  readonly bytesBehindSnapshot: number
 }
 
 const replayPiece = 500
@@ -67,7 +69,7 @@ export async function readLog(options: ReadLogOptions, all: readonly Segment[]):
   reader.finish()
   const last = segments[segments.length - 1]! // cast: not empty
   const file = await disk.open(join(folder, last.name), 'dsync')
-  return { identity, segments: [...segments], file, position: end.length, zeroedTo: size, crc: end.crc, hardState, tail: reader.tail, lastIndex }
+  return { identity, segments: [...segments], file, position: end.length, zeroedTo: size, crc: end.crc, hardState, tail: reader.tail, lastIndex, bytesBehindSnapshot: reader.bytesBehindSnapshot }
 }
 
 /**
@@ -77,7 +79,8 @@ export async function readLog(options: ReadLogOptions, all: readonly Segment[]):
 export async function readSnapshotMarks(disk: Disk, folder: string): Promise<readonly SnapshotMark[]> {
   const marks: SnapshotMark[] = []
   let commit = 0
-  for (const { name } of await listSegments(disk, folder)) {
+  // The newest first: what lies wholly before a known mark is kept for other programs only (`--max-wals`).
+  for (const { name, firstIndex } of [...await listSegments(disk, folder)].reverse()) {
     await using file = await disk.open(join(folder, name), 'read')
     const bytes = Buffer.alloc(await file.size())
     const size = await file.read(bytes, 0)
@@ -90,6 +93,7 @@ export async function readSnapshotMarks(disk: Disk, folder: string): Promise<rea
       const mark = record.type === recordTypes.snapshot ? readSnapshotMark(record.data) : undefined
       if (mark) marks.push(mark)
     }
+    if (marks.some(({ index }) => index <= commit && index + 1 >= firstIndex)) break
   }
   return marks.filter((mark) => mark.index <= commit)
 }
@@ -121,6 +125,7 @@ class LogReader {
   #entryTerm = 0
   /** Behind what is known to be committed. */
   tail: Entry[] = []
+  bytesBehindSnapshot = 0
   #replayed: number
   #started = false
   /** From here on the tail's data are copies. */
@@ -186,6 +191,7 @@ class LogReader {
     if (at < 0) throw bad(`entry ${index} comes again although it was applied`)
     this.tail.length = Math.min(at, this.tail.length)
     this.#kept = Math.min(this.#kept, this.tail.length)
+    this.bytesBehindSnapshot += entry.data.length
     this.tail.push(entry)
   }
 

@@ -21,11 +21,12 @@ export class RecordBuffer {
   get bytes(): Buffer { return this.#bytes.subarray(0, this.#length) }
   clear(): void { this.#length = 0 }
 
-  /** Adds a record. Without `data` it has none, as checksum records. */
-  add(type: number, data?: Uint8Array): void {
-    const dataLength = data?.length ?? 0
+  /** Adds a record. Without `data` it has none, as checksum records. @param rest of the data, when it comes in two pieces */
+  add(type: number, data?: Uint8Array, rest?: Uint8Array): void {
+    const dataLength = (data?.length ?? 0) + (rest?.length ?? 0)
     this.#reserve(8 + 2 + 6 + 6 + dataLength + 8)
     if (data) this.crc = crc32c(this.crc, data)
+    if (rest) this.crc = crc32c(this.crc, rest)
     const bytes = this.#bytes
     const start = this.#length
     let at = start + 8
@@ -37,6 +38,7 @@ export class RecordBuffer {
       bytes[at++] = 0x1a
       at = writeVarint(bytes, at, dataLength)
       bytes.set(data, at)
+      if (rest) bytes.set(rest, at + data.length)
       at += dataLength
     }
     const length = at - start - 8

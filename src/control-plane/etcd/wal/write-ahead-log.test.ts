@@ -57,6 +57,22 @@ test('what is committed is replayed, what is not is the tail, and later entries 
   assert.deepEqual([replayed.at(-1), tail], ['6: 6 of 3', []])
 })
 
+test('what is behind the saved state is known after a restart, too', async () => {
+  const disk = new SimulatedDisk(seededRandom(1))
+  const mark = { index: 2, term: 2 }
+  {
+    await using log = await WriteAheadLog.create(optionsOf(disk), { identity, entries: [entry(1, 1)], hardState: state(1, 1) })
+    await log.append({ entries: [entry(2, 2, 'x'.repeat(1000))], hardState: state(2, 2) })
+    log.markSnapshot(mark)
+    assert.equal(log.bytesSinceSnapshot, 0)
+    await log.append({ entries: [entry(3, 2, 'y'.repeat(300)), entry(4, 2)], hardState: state(2, 2) })
+    assert.ok(log.bytesSinceSnapshot >= 300)
+  }
+  const { log } = await reopen(disk, mark)
+  await using owned = log
+  assert.ok(owned.bytesSinceSnapshot >= 300 && owned.bytesSinceSnapshot < 1000, `${owned.bytesSinceSnapshot} bytes`)
+})
+
 test('a state from the leader takes the place of the log', async () => {
   const disk = new SimulatedDisk(seededRandom(1))
   const mark = { index: 100, term: 4, confState: { ...emptyConfState, voters: [1n, 2n, identity.memberId], learners: [9n] } }

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import { describeError, type Logger } from '../../../lib/component-base/log.ts'
 import { StorageError, type Disk, type DiskFile } from '../disk/disk.ts'
-import { writeEntry, writeHardState, writeSnapshotMark, type Entry, type HardState, type Identity, type SnapshotMark } from './raft-messages.ts'
+import { writeEntryHead, writeHardState, writeSnapshotMark, type Entry, type HardState, type Identity, type SnapshotMark } from './raft-messages.ts'
 import { readLog, type OpenedLog } from './read-log.ts'
 import { createSegment, listSegments, segmentOf, writeHead, zeros, type Segment } from './segment-files.ts'
 import { recordTypes, RecordBuffer } from './wal-record.ts'
@@ -73,8 +73,10 @@ export class WriteAheadLog implements AsyncDisposable {
   /** As it was written last. */
   #state: HardState
   #lastIndex: number
+  /** A mark must not wait for the next write. */
+  owesMark = false
   #mark: SnapshotMark | undefined
-  #bytesSinceSnapshot = 0
+  #bytesSinceSnapshot: number
   #closed = false
   /** The disk has no room for more than what is zeroed already. */
   #full = false
@@ -96,6 +98,7 @@ export class WriteAheadLog implements AsyncDisposable {
     this.#zeroedTo = opened.zeroedTo
     this.#state = opened.hardState
     this.#lastIndex = opened.lastIndex
+    this.#bytesSinceSnapshot = opened.bytesBehindSnapshot
     this.#planZeroing()
   }
 
@@ -116,8 +119,8 @@ export class WriteAheadLog implements AsyncDisposable {
     records.add(recordTypes.snapshot, writer.finish())
     for (const { type, term, index, data } of entries) {
       writer.reset()
-      writeEntry(writer, type, term, index, data)
-      records.add(recordTypes.entry, writer.finish())
+      writeEntryHead(writer, type, term, index, data.length)
+      records.add(recordTypes.entry, writer.finish(), data)
     }
     writer.reset()
     writeHardState(writer, hardState)
@@ -126,6 +129,7 @@ export class WriteAheadLog implements AsyncDisposable {
     const file = await createSegment(disk, folder, segment.name, records.bytes, zeroedBytes)
     return new WriteAheadLog(options, {
       identity, segments: [segment], file, position: records.length, zeroedTo: Math.max(zeroedBytes, records.length), crc: records.crc, hardState, tail: [], lastIndex: entries.at(-1)?.index ?? 0,
+      bytesBehindSnapshot: 0,
     })
   }
 
@@ -142,9 +146,9 @@ export class WriteAheadLog implements AsyncDisposable {
   }
 
   get lastIndex(): number { return this.#lastIndex }
-  /** Since the last `markSnapshot`. */
   /** Since it was opened. */
   writtenBytes = 0
+  /** Behind the saved state that it was opened with, and then since the last `markSnapshot`. */
   get bytesSinceSnapshot(): number { return this.#bytesSinceSnapshot }
   /** Nothing more than what is zeroed already can be written. */
   get isFull(): boolean { return this.#full }
@@ -170,8 +174,8 @@ export class WriteAheadLog implements AsyncDisposable {
     if (mark) this.#add(recordTypes.snapshot, (w) => writeSnapshotMark(w, mark))
     for (const { type, term, index, data } of entries) {
       this.#writer.reset()
-      writeEntry(this.#writer, type, term, index, data)
-      records.add(recordTypes.entry, this.#writer.finish())
+      writeEntryHead(this.#writer, type, term, index, data.length)
+      records.add(recordTypes.entry, this.#writer.finish(), data)
     }
     this.#add(recordTypes.state, (w) => writeHardState(w, state))
     const { bytes, length } = records
@@ -198,7 +202,9 @@ export class WriteAheadLog implements AsyncDisposable {
     if (!mark) return
     if (snapshot) this.#bytesSinceSnapshot = 0
     this.#releaseSegments(mark.index)
-    if (this.#mark === mark || snapshot) this.#mark = undefined
+    if (this.#mark !== mark && !snapshot) return
+    this.#mark = undefined
+    this.owesMark = false
   }
 
   #add(type: number, write: (writer: WireWriter) => void): void {
@@ -234,8 +240,9 @@ export class WriteAheadLog implements AsyncDisposable {
   }
 
   /** A state up to `mark` is saved: the next write says so, and what lies wholly before it is removed. */
-  markSnapshot(mark: SnapshotMark): void {
+  markSnapshot(mark: SnapshotMark, { atOnce = false }: { readonly atOnce?: boolean } = {}): void {
     this.#mark = mark
+    this.owesMark = atOnce
     this.#bytesSinceSnapshot = 0
   }
 
@@ -334,7 +341,7 @@ export class WriteAheadLog implements AsyncDisposable {
 
   /** What is known to be committed is said once more, for tools that read the log. */
   async close(hardState: HardState): Promise<void> {
-    if (!this.#closed && Math.min(hardState.commit, this.#lastIndex) > this.#state.commit && !this.#full) await this.append({ entries: [], hardState })
+    if (!this.#closed && (this.#mark || Math.min(hardState.commit, this.#lastIndex) > this.#state.commit) && !this.#full) await this.append({ entries: [], hardState })
     await this[Symbol.asyncDispose]()
   }
 
