@@ -2,7 +2,6 @@
 // and the old one of Debian in the clear. Members can be stopped, killed and started again, each with its data.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync, openSync, closeSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -15,6 +14,9 @@ import type { StatusResponse } from '../../src/lib/etcd-api/generated/types.ts'
 import { RemoteEtcdClient } from '../../src/lib/etcd-client/remote-etcd-client.ts'
 import { GrpcChannel, type ClientTls } from '../../src/lib/net/grpc/grpc-channel.ts'
 import { createAuthority, issueCertificate } from '../../src/lib/net/pki/certificates.ts'
+import { freePorts } from './free-port.ts'
+
+export { freePorts }
 
 const root = resolve(import.meta.dirname, '../..')
 export const originalEtcd = resolve(import.meta.dirname, '.bin/etcd')
@@ -195,13 +197,4 @@ export async function startBackend(kind: BackendKind): Promise<Backend> {
     throw error
   }
   return backend
-}
-
-/** Ports that nobody listens on now, all different. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((done) => { const server = createServer().listen(0, '127.0.0.1', () => { done(server) }) })))
-  return Promise.all(servers.map((server) => new Promise<number>((done, failed) => {
-    const address = server.address()
-    server.close(() => { if (address !== null && typeof address === 'object') done(address.port); else failed(new Error('no port')) })
-  })))
 }

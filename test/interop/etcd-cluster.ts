@@ -8,9 +8,10 @@ import { realClock } from '../../src/lib/async/real-clock.ts'
 import { realRandom } from '../../src/lib/async/real-random.ts'
 import { RemoteEtcdClient } from '../../src/lib/etcd-client/remote-etcd-client.ts'
 import { createAuthority, issueCertificate } from '../../src/lib/net/pki/certificates.ts'
-import { freePort, originalEtcd, originalEtcdctl, type Run } from './etcd-pair.ts'
+import { freePort, olderEtcd, originalEtcd, originalEtcdctl, type Run } from './etcd-pair.ts'
 
-export type Kind = 'ours' | 'original'
+/** Ours, the original of our version, or one of before (build-older-etcds.sh). */
+export type Kind = 'ours' | 'original' | '3.6' | '3.5'
 
 export interface ClusterMemberProcess {
   readonly name: string
@@ -88,8 +89,9 @@ export class TestCluster implements AsyncDisposable {
       '--peer-cert-file', this.#file('peer.crt'), '--peer-key-file', this.#file('peer.key'), '--peer-trusted-ca-file', this.#file('ca.crt'), '--peer-client-cert-auth',
     ] : []
     const args = ['--name', member.name, '--data-dir', member.dataDir, '--listen-client-urls', member.clientUrl, '--advertise-client-urls', member.clientUrl, '--listen-peer-urls', member.peerUrl,
-      '--initial-advertise-peer-urls', member.peerUrl, '--log-level', 'info', '--snapshot-count', '100', '--snapshot-catchup-entries', '50', ...timing, ...tls, ...flags]
-    const [program, ...before] = member.kind === 'original' ? [originalEtcd] : [process.execPath, '--disable-proto=delete', '--disable-warning=ExperimentalWarning', main, 'etcd']
+      '--initial-advertise-peer-urls', member.peerUrl, '--log-level', 'info', '--snapshot-count', '100', member.kind === '3.5' ? '--experimental-snapshot-catchup-entries' : '--snapshot-catchup-entries', '50', ...timing, ...tls, ...flags]
+    const ours = [process.execPath, '--disable-proto=delete', '--disable-warning=ExperimentalWarning', main, 'etcd'] as const
+    const [program, ...before] = member.kind === 'ours' ? ours : [member.kind === 'original' ? originalEtcd : olderEtcd(member.kind)]
     const log = openSync(member.logFile, 'a')
     const child = spawn(program, [...before, ...args], { stdio: ['ignore', log, log] })
     closeSync(log)
@@ -165,11 +167,16 @@ export class TestCluster implements AsyncDisposable {
     return line.split(', ')[0] ?? ''
   }
 
+  /** Of these members or all, also those that don't run now. */
+  client(members: readonly ClusterMemberProcess[] = this.members): RemoteEtcdClient {
+    const tls = this.#secure ? { tls: { ca: readFileSync(this.#file('ca.crt')), cert: readFileSync(this.#file('client.crt')), key: readFileSync(this.#file('client.key')) } } : {}
+    return new RemoteEtcdClient({ endpoints: members.map((member) => member.clientUrl), clock: realClock, ...tls })
+  }
+
   /** Writes many keys, faster than etcdctl could. */
   async fill(prefix: string, count: number, member = this.up[0]): Promise<void> {
     assert.ok(member)
-    const tls = this.#secure ? { tls: { ca: readFileSync(this.#file('ca.crt')), cert: readFileSync(this.#file('client.crt')), key: readFileSync(this.#file('client.key')) } } : {}
-    using client = new RemoteEtcdClient({ endpoints: [member.clientUrl], clock: realClock, ...tls })
+    using client = this.client([member])
     const value = Buffer.alloc(500, 'v')
     for (let i = 0; i < count; i++) await client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from(`${prefix}${i}`), value }], failure: [] }, AbortSignal.timeout(10_000))
   }
@@ -177,8 +184,11 @@ export class TestCluster implements AsyncDisposable {
   /** Everybody holds the same keys. */
   async equalHashes(members: readonly ClusterMemberProcess[] = this.up): Promise<void> {
     await this.eventually(async () => {
-      const list = JSON.parse(await this.ok(['endpoint', 'hashkv', '-w', 'json'], members)) as { HashKV: { hash: number; hash_revision: number } }[]
-      const hashes = new Set(list.map(({ HashKV }) => `${HashKV.hash_revision}:${HashKV.hash}`))
+      // While others write, the members are at different revisions.
+      const { header: { revision } } = JSON.parse(await this.ok(['get', 'x', '-w', 'json'], members)) as { header: { revision: number } }
+      const list = JSON.parse(await this.ok(['endpoint', 'hashkv', `--rev=${revision}`, '-w', 'json'], members)) as { HashKV: { hash: number; hash_revision?: number } }[]
+      // 3.5 does not name the revision.
+      const hashes = new Set(list.map(({ HashKV }) => `${HashKV.hash_revision ?? revision}:${HashKV.hash}`))
       assert.equal(hashes.size, 1, `hashes ${[...hashes].join(' ')}`)
     })
   }

@@ -2,99 +2,20 @@
 // users and hashes each time, also after many saved states.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { openEtcd, type EmbeddedEtcd } from '../../src/control-plane/etcd/embedded.ts'
 import { hashKeyValues } from '../../src/control-plane/etcd/mvcc/hash-kv.ts'
 import { realClock } from '../../src/lib/async/real-clock.ts'
 import { realRandom } from '../../src/lib/async/real-random.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { RemoteEtcdClient } from '../../src/lib/etcd-client/remote-etcd-client.ts'
-import { freePort, hasOriginals, originalEtcd, originalEtcdctl, run } from './etcd-pair.ts'
+import { describe, etcdctl, fill, memberNamed, oursCommand, signal, start, withFolder, work } from './etcd-folder.ts'
+import { freePort, hasOriginals, originalEtcd, run } from './etcd-pair.ts'
+import { oldEtcdctl } from './etcdctl-runs.ts'
 
 const skip = hasOriginals ? false : 'the originals are not built: run test/interop/build-originals.sh'
 const debianEtcd = '/usr/bin/etcd'
-const main = resolve(import.meta.dirname, '../../src/cmd/main.ts')
-const signal = new AbortController().signal
-const oursCommand = [process.execPath, '--disable-proto=delete', '--disable-warning=ExperimentalWarning', main, 'etcd']
-
-interface Running extends AsyncDisposable {
-  readonly url: string
-  /** As a power cut for the program: nothing is written any more. */
-  kill(): Promise<void>
-}
-
-interface Member { readonly name: string; readonly clientPort: number; readonly peerPort: number }
-
-async function memberNamed(name: string): Promise<Member> { return { name, clientPort: await freePort(), peerPort: await freePort() } }
-
-async function start(command: readonly string[], dataDir: string, member: Member, more: readonly string[] = []): Promise<Running> {
-  const [program = '', ...args] = command
-  const url = `http://127.0.0.1:${member.clientPort}`
-  const peer = `http://127.0.0.1:${member.peerPort}`
-  const child: ChildProcess = spawn(program, [...args, '--name', member.name, '--data-dir', dataDir, '--listen-client-urls', url, '--advertise-client-urls', url, '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer,
-    '--initial-cluster', `${member.name}=${peer}`, '--snapshot-count', '100', ...more], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => { output = (output + data.toString()).slice(-6000) })
-  const exited = new Promise<void>((done) => { child.once('exit', () => done()) })
-  const end = async (how: NodeJS.Signals): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) child.kill(how)
-    await exited
-  }
-  for (let i = 0; ; i++) {
-    const answer = await fetch(`${url}/health`).catch(() => undefined)
-    if (answer?.ok) break
-    if (i === 150 || child.exitCode !== null) { await end('SIGKILL'); throw new Error(`${program} did not start on ${dataDir}: ${output}`) }
-    await new Promise((done) => setTimeout(done, 100))
-  }
-  return { url, kill: () => end('SIGKILL'), [Symbol.asyncDispose]: () => end('SIGTERM') }
-}
-
-async function etcdctl(url: string, ...args: readonly string[]): Promise<string> {
-  const { code, out, err } = await run(originalEtcdctl, ['--endpoints', url, ...args])
-  assert.equal(code, 0, `etcdctl ${args.join(' ')}: ${err}`)
-  return out
-}
-
-async function work(url: string, from: number, to: number): Promise<void> {
-  using client = new RemoteEtcdClient({ endpoints: [url], clock: realClock })
-  for (let i = from; i < to; i += 20) {
-    await Promise.all(Array.from({ length: 20 }, (_, j) => client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from(`key${(i + j) % 31}`), value: Buffer.from(`value ${i + j} `.repeat((i + j) % 40)) }], failure: [] }, signal)))
-  }
-  await client.txn({ compare: [], success: [{ type: 'deleteRange', key: Buffer.from(`key${from % 31}`) }, { type: 'put', key: Buffer.from('last'), value: Buffer.from(String(to)) }], failure: [] }, signal)
-}
-
-/** What has to be the same whoever serves the folder. */
-async function describe(url: string): Promise<object> {
-  const [hash] = JSON.parse(await etcdctl(url, 'endpoint', 'hashkv', '-w', 'json')) as [{ readonly HashKV: { readonly hash: number; readonly compact_revision: number; readonly header: { readonly revision: number } } }]
-  const leases = (await etcdctl(url, 'lease', 'list')).split('\n').slice(1).filter((line) => line !== '').sort()
-  const attached = await Promise.all(leases.map(async (id) => /attached keys\((.*)\)/.exec(await etcdctl(url, 'lease', 'timetolive', id, '--keys'))?.[1]))
-  return {
-    hash: hash.HashKV.hash, revision: hash.HashKV.header.revision, compacted: hash.HashKV.compact_revision, leases, attached, users: await etcdctl(url, 'user', 'get', 'u'), role: await etcdctl(url, 'role', 'get', 'r'),
-    alarms: await etcdctl(url, 'alarm', 'list'), members: (await etcdctl(url, 'member', 'list')).replaceAll(/http:\S+/g, 'URL'), last: await etcdctl(url, 'get', 'last', '--print-value-only'),
-  }
-}
-
-async function withFolder(body: (dataDir: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'k8ts-data-folder-'))
-  try {
-    await body(join(folder, 'data'))
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-async function fill(url: string): Promise<void> {
-  const lease = /lease (\S+) granted/.exec(await etcdctl(url, 'lease', 'grant', '10000'))?.[1] ?? ''
-  await etcdctl(url, 'lease', 'grant', '5000')
-  await etcdctl(url, 'put', 'leased', 'x', '--lease', lease)
-  await etcdctl(url, 'role', 'add', 'r')
-  await etcdctl(url, 'role', 'grant-permission', 'r', 'readwrite', 'a', 'b')
-  await etcdctl(url, 'user', 'add', 'u:password')
-  await etcdctl(url, 'user', 'grant-role', 'u', 'r')
-}
 
 test('a folder of the original 3.7, killed; ours on it, killed; the original again', { skip }, () => withFolder(async (dataDir) => {
   const member = await memberNamed('m')
@@ -174,7 +95,7 @@ test('a log of many segments, with states saved all the time, opens with the ori
 /** Writes until it can't any more. */
 async function writeUntilKilled(url: string, from: number): Promise<number> {
   using client = new RemoteEtcdClient({ endpoints: [url], clock: realClock })
-  let acknowledged = from
+  let acknowledged = 0
   const writer = async (name: number): Promise<void> => {
     for (let i = from; ; i++) {
       const { revision } = await client.txn({ compare: [], success: [{ type: 'put', key: Buffer.from(`w${name}-${i % 20}`), value: Buffer.alloc(20_000 + (i % 7) * 1000, i) }], failure: [] }, AbortSignal.timeout(5000))
@@ -243,3 +164,38 @@ test('a folder of the original 3.4, killed, opens with ours: also keys of the se
     })
   }
 })
+
+test('a backup with etcdctl of the second API, theirs and ours: the original 3.4 and ours begin with it, a cluster of their own', { skip: skip || (existsSync(debianEtcd) && existsSync(oldEtcdctl) ? false : 'no etcd 3.4 (apt install etcd-server etcd-client)') }, () => withFolder(async (dataDir) => {
+  const member = await memberNamed('m')
+  let keys: unknown
+  let expected = ''
+  {
+    await using etcd = await start([debianEtcd, '--enable-v2'], dataDir, member)
+    for (let i = 0; i < 150; i++) await fetch(`${etcd.url}/v2/keys/folder${i % 3}/key${i % 40}`, { method: 'PUT', body: new URLSearchParams({ value: `v${i}` }) })
+    await work(etcd.url, 0, 40)
+    keys = await v2Keys(etcd.url)
+    expected = await etcdctl(etcd.url, 'get', 'key', '--prefix')
+    await etcd.kill()
+  }
+  const backups = await Promise.all((['theirs', 'ours'] as const).flatMap((by) => [false, true].map(async (withV3) => {
+    const folder = `${dataDir}-${by}-${withV3 ? 'v3' : 'v2'}`
+    const program = by === 'theirs' ? [oldEtcdctl] : [...oursCommand.slice(0, -1), 'etcdctl']
+    const { code, err } = await run('/usr/bin/env', ['ETCDCTL_API=2', ...program, 'backup', '--data-dir', dataDir, '--backup-dir', folder, ...(withV3 ? ['--with-v3'] : [])])
+    assert.equal(code, 0, `${by}: ${err}`)
+    return { folder, by, withV3 }
+  })))
+  for (const { folder, by, withV3 } of backups) {
+    for (const command of [[debianEtcd, '--enable-v2'], [...oursCommand, '--enable-v2']]) {
+      // What matters of the four by two: ours for both, theirs for ours.
+      if (command[0] === debianEtcd ? by === 'theirs' : by === 'ours' && !withV3) continue
+      const copy = `${folder}-copy`
+      rmSync(copy, { recursive: true, force: true })
+      cpSync(folder, copy, { recursive: true })
+      await using etcd = await start(command, copy, member, ['--force-new-cluster'])
+      const said = `${by}, ${withV3 ? 'with' : 'without'} v3, served by ${command[0] ?? ''}`
+      assert.deepEqual(await v2Keys(etcd.url), keys, said)
+      assert.equal(await etcdctl(etcd.url, 'get', 'key', '--prefix'), withV3 ? expected : '', said)
+      assert.equal((await etcdctl(etcd.url, 'member', 'list')).trim().split('\n').length, 1, said)
+    }
+  }
+}))

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { realClock } from '../../src/lib/async/real-clock.ts'
@@ -10,10 +9,15 @@ import { realRandom } from '../../src/lib/async/real-random.ts'
 import { silentLogger } from '../../src/lib/component-base/log.ts'
 import { openEtcd, type EmbeddedEtcd, type EtcdOptions } from '../../src/control-plane/etcd/embedded.ts'
 import { serveEtcd, type ServeEtcdOptions } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
+import { freePort } from './free-port.ts'
+
+export { freePort }
 
 export const originalEtcd = resolve(import.meta.dirname, '.bin/etcd')
 export const originalEtcdctl = resolve(import.meta.dirname, '.bin/etcdctl')
 export const originalEtcdutl = resolve(import.meta.dirname, '.bin/etcdutl')
+/** Built only when asked for, by build-older-etcds.sh. */
+export function olderEtcd(version: '3.6' | '3.5'): string { return resolve(import.meta.dirname, `.bin/etcd-${version}`) }
 export const hasOriginals = existsSync(originalEtcd) && existsSync(originalEtcdctl)
 if (!hasOriginals && process.env['CI']) throw new Error('the originals are missing: run test/interop/build-originals.sh')
 
@@ -64,7 +68,7 @@ export async function startOriginal(flags: readonly string[] = [], dataDir?: str
 
 export function run(program: string, args: readonly string[], input = ''): Promise<Run> {
   return new Promise((done) => {
-    const child = execFile(program, args, { timeout: 20_000, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) => done({ code: error ? Number(error.code ?? 1) : 0, out, err }))
+    const child = execFile(program, args, { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) => done({ code: error ? Number(error.code ?? 1) : 0, out, err }))
     // A program may end without reading what it is given.
     child.stdin?.on('error', () => {})
     child.stdin?.end(input)
@@ -105,13 +109,4 @@ export function withoutIds(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutIds)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).filter(([name]) => !byNature.has(name)).map(([name, item]) => [name, withoutIds(item)]))
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => { if (address !== null && typeof address === 'object') done(address.port); else failed(new Error('no port')) })
-    })
-  })
 }

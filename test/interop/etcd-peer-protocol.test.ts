@@ -124,6 +124,7 @@ class TestMember implements PeerHandler, AsyncDisposable {
     this.step(message)
   }
   reportUnreachable(id: bigint): void { this.node.reportUnreachable(id); this.turn() }
+  peerEnded(): void {}
   reportSnapshot(id: bigint, outcome: 'delivered' | 'failed'): void { this.node.reportSnapshot(id, outcome); this.turn() }
   isRemoved(): boolean { return false }
   removedFromCluster(): void { this.wasRemoved = true }

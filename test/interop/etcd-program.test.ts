@@ -126,8 +126,7 @@ watch-progress-notify-interval: 5000000000
     listener.stdout.on('data', (chunk: Buffer) => { notified += chunk.toString() })
     const heard = new Promise<void>((done) => { listener.once('exit', () => done()) })
     try {
-      await eventually(async () => { await Promise.resolve(readFileSync(join(folder, 'etcd.yaml'))); assert.ok(listener.pid) })
-      await new Promise((done) => setTimeout(done, 300))
+      await eventually(async () => { await Promise.resolve(); assert.ok(existsSync(join(folder, 'notify'))) })
       await using etcd = await start(kind, () => [], { ETCD_CONFIG_FILE: join(folder, 'etcd.yaml'), ETCD_NAME: 'not-this', NOTIFY_SOCKET: join(folder, 'notify') }, folder)
       await heard
       assert.equal(notified, 'READY=1\n', etcd.output() + readFileSync(join(folder, 'etcd.log'), 'utf8'))

@@ -3,7 +3,6 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { realClock } from '../../src/lib/async/real-clock.ts'
@@ -18,6 +17,7 @@ import { GrpcChannel } from '../../src/lib/net/grpc/grpc-channel.ts'
 import { etcdStorageSuite } from '../../src/lib/testing/etcd-storage-suite.ts'
 import { openEtcd } from '../../src/control-plane/etcd/embedded.ts'
 import { serveEtcd } from '../../src/control-plane/etcd/v3rpc/serve-etcd.ts'
+import { freePort } from './free-port.ts'
 
 const binary = resolve(import.meta.dirname, '.bin/etcd')
 const signal = new AbortController().signal
@@ -96,13 +96,4 @@ async function hash(target: string, revision: number): Promise<object> {
   using channel = new GrpcChannel({ target, clock: realClock })
   const answer = decodeProto3<HashKVResponse>(etcdTable, 'HashKVResponse', await channel.unary('/etcdserverpb.Maintenance/HashKV', encodeProto3(etcdTable, 'HashKVRequest', { revision }), { signal }))
   return { hash: answer.hash, compactRevision: answer.compactRevision, hashRevision: answer.hashRevision }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => { if (address !== null && typeof address === 'object') done(address.port); else failed(new Error('no port')) })
-    })
-  })
 }

@@ -61,7 +61,7 @@ test('completion works in bash', async () => {
   const lines = ['', 'le', 'lease ', 'lease g', 'get --pre', 'get a --order ', '-w j', 'completion f', 'put a b --le', 'nope ']
   const asks = lines.map((line) => `COMP_WORDS=(etcdctl ${line.trimEnd()}${line === '' || line.endsWith(' ') ? " ''" : ''}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _etcdctl; echo "\${COMPREPLY[*]}"`)
   const out = await new Promise<string>((done, failed) => {
-    execFile('bash', ['--norc', '-c', `source ${folder}/completion.bash\ncd /proc/self/fdinfo\n${asks.join('\n')}`], { env: { ...process.env, PATH: `${folder}:${process.env['PATH'] ?? ''}` }, timeout: 30_000 }, (error, text, err) => { if (error) failed(new Error(err, { cause: error })); else done(text) })
+    execFile('bash', ['--norc', '-c', `source ${folder}/completion.bash\ncd /proc/self/fdinfo\n${asks.join('\n')}`], { env: { ...process.env, PATH: `${folder}:${process.env['PATH'] ?? ''}` }, timeout: 120_000 }, (error, text, err) => { if (error) failed(new Error(err, { cause: error })); else done(text) })
   })
   const answers = out.trimEnd().split('\n')
   assert.match(answers[0] ?? '', /^alarm auth check compaction completion defrag .* watch$/)

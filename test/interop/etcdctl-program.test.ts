@@ -3,11 +3,11 @@ import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { realRandom } from '../../src/lib/async/real-random.ts'
 import { createAuthority, issueCertificate } from '../../src/lib/net/pki/certificates.ts'
+import { freePort } from './free-port.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 /** From source, so that it doesn't depend on a bundle of all programs. */
@@ -34,15 +34,6 @@ async function ctl(...args: readonly string[]): Promise<string> {
   const run = await runFile(etcdctl, args)
   assert.equal(run.code, 0, `etcdctl ${args.join(' ')}: ${run.err}`)
   return run.out
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => { if (address !== null && typeof address === 'object') done(address.port); else failed(new Error('no port')) })
-    })
-  })
 }
 
 async function start(command: readonly string[], args: readonly string[], ready: () => Promise<unknown>): Promise<ChildProcess> {

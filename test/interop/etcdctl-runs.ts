@@ -27,8 +27,12 @@ export interface CtlRun {
 }
 
 const longestMs = 30_000
-const quietMs = 250
-const silentMs = 1500
+const quietMs = 400
+/**
+ * Much longer than a program needs to start, also on a machine that is busy: few of what is asked here stay silent, and those
+ * for longer than any client's own patience.
+ */
+const silentMs = 6000
 
 /** Calls `stop` when nothing has been written for a while. */
 class QuietWatch {

@@ -51,7 +51,8 @@ type Step = string | readonly [line: string, more: Omit<CtlRun, 'args'>]
 function runOf(step: Step, url: string): CtlRun {
   const [line, more] = typeof step === 'string' ? [step, {}] : step
   const words = line.split(' ').filter((word) => word !== '').map((word) => word.replaceAll('_', ' '))
-  const endpoints = words[0]?.startsWith('--endpoints') || words[0] === 'bare' ? [] : ['--endpoints', url]
+  // A second for an answer is what it takes by default: a machine that is busy needs longer, with either program.
+  const endpoints = words[0]?.startsWith('--endpoints') || words[0] === 'bare' ? [] : ['--timeout', '20s', '--total-timeout', '60s', '--endpoints', url]
   return { ...more, args: [...endpoints, ...(words[0] === 'bare' ? words.slice(1) : words)], env: { ETCDCTL_API: '2', ...more.env } }
 }
 

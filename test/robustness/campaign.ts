@@ -41,6 +41,8 @@ export interface CampaignOptions {
   readonly name: string
   readonly clients?: number
   readonly watchers?: number
+  /** Between two calls of a client, milliseconds: leaves the processor to what is under test. Default 0. */
+  readonly pauseMs?: number
   /** Default true: the past is compacted behind what everybody has heard of. */
   readonly compacts?: boolean
   /** Changes what a client asks. */
@@ -63,6 +65,14 @@ export interface Round {
 
 export interface Counts { rounds: number; operations: number; answered: number; unknown: number; refused: number; revisions: number; watchEvents: number; watches: number; hashes: number; linearized: number }
 
+export const nothingCounted: Counts = { rounds: 0, operations: 0, answered: 0, unknown: 0, refused: 0, revisions: 0, watchEvents: 0, watches: 0, hashes: 0, linearized: 0 }
+
+export function sumOf(list: readonly Counts[]): Counts {
+  const sum = { ...nothingCounted }
+  for (const counts of list) for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += counts[name] // cast: its own keys
+  return sum
+}
+
 const caughtUpWithinMs = 20_000
 const answersWithinMs = 60_000
 /** How long answers that are on their way may still come. */
@@ -71,7 +81,7 @@ const leastConnections = 4
 
 export class Campaign implements Disposable {
   readonly violations: string[] = []
-  readonly counts: Counts = { rounds: 0, operations: 0, answered: 0, unknown: 0, refused: 0, revisions: 0, watchEvents: 0, watches: 0, hashes: 0, linearized: 0 }
+  readonly counts: Counts = { ...nothingCounted }
   readonly log = new EventLog(1)
   readonly #options: CampaignOptions
   #clients: RemoteEtcdClient[] = []
@@ -125,7 +135,7 @@ export class Campaign implements Disposable {
 
   /** One round, with a fault after `operations` operations. */
   async round(operations: number, fault: Fault): Promise<void> {
-    const { etcd, random } = this.#options
+    const { etcd, random, pauseMs = 0 } = this.#options
     const history: Operation[] = []
     const over = new AbortController()
     let isEnding = false
@@ -149,6 +159,7 @@ export class Campaign implements Disposable {
         this.#learn(view, operation)
         if (operation.outcome.type === 'done') answered++
         if (operation.outcome.type !== 'done' && /Unavailable|unreachable/.test(operation.outcome.reason)) await delay(50)
+        else if (pauseMs > 0) await delay(pauseMs)
       }
     })
     const housekeeping = this.#keepHouse(over.signal, history, sample)

@@ -4,6 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Fault } from './campaign.ts'
 import type { EtcdCluster } from './etcd-cluster.ts'
 
+/** What clusters under these faults are started with: faults are shorter when elections are. */
+export const electionFlags: readonly string[] = ['--heartbeat-interval', '50', '--election-timeout', '500']
+/** Longer than an election takes. */
+const leaderlessMs = 1300
+
 /** Answers that show that a cluster works again, and enough of them that something could have gone wrong. */
 const someAnswers = 150
 const patienceMs = 2000
@@ -33,6 +38,27 @@ export const killLeader = (cluster: EtcdCluster): Fault => killed('SIGKILL of th
 export const killMajority = (cluster: EtcdCluster): Fault => killed('SIGKILL of a majority', cluster, () => cluster.choose(majorityOf(cluster)))
 export const killAll = (cluster: EtcdCluster): Fault => killed('SIGKILL of all', cluster, () => cluster.members)
 
+/** How long a member may take to end when it is asked to. */
+const endsWithinMs = 15_000
+
+/** One after the other is asked to end, and does; then it comes back. */
+export const endEach = (cluster: EtcdCluster): Fault => ({
+  name: 'SIGTERM of each in turn', patienceMs,
+  strike: async ({ answers }) => {
+    for (const member of cluster.members) {
+      const process = cluster.process(member)
+      process.signal('SIGTERM')
+      const end = await Promise.race([process.exit, delay(endsWithinMs, 'still there')])
+      // The original ends by the signal itself.
+      if (end !== 'code 0' && end !== 'SIGTERM') throw new Error(`${cluster.nameOf(member)}, asked to end: ${end}: ${process.errors}`)
+      await answers(someAnswers / 3)
+      process.spawn()
+      await process.untilHealthy()
+    }
+    await answers(someAnswers)
+  },
+})
+
 function stalled(name: string, cluster: EtcdCluster, choose: () => Promise<readonly number[]>, stallMs: number): Fault {
   return {
     name, patienceMs,
@@ -46,8 +72,8 @@ function stalled(name: string, cluster: EtcdCluster, choose: () => Promise<reado
   }
 }
 
-/** Longer than an election takes: the old leader wakes up and doesn't know that it is none. */
-export const stallLeader = (cluster: EtcdCluster, stallMs = 2500): Fault => stalled('SIGSTOP of the leader', cluster, async () => [await cluster.leader()], stallMs)
+/** The old leader wakes up and doesn't know that it is none. */
+export const stallLeader = (cluster: EtcdCluster, stallMs = 2000): Fault => stalled('SIGSTOP of the leader', cluster, async () => [await cluster.leader()], stallMs)
 export const stallFollower = (cluster: EtcdCluster, stallMs = 2000): Fault => stalled('SIGSTOP of a follower', cluster, async () => cluster.choose(1, await cluster.followers()), stallMs)
 
 function partitioned(name: string, cluster: EtcdCluster, cut: () => Promise<void>, cutMs: number): Fault {
@@ -62,30 +88,30 @@ function partitioned(name: string, cluster: EtcdCluster, cut: () => Promise<void
   }
 }
 
-export const isolateLeader = (cluster: EtcdCluster, cutMs = 2500): Fault => partitioned('leader cut off', cluster, async () => {
+export const isolateLeader = (cluster: EtcdCluster, cutMs = leaderlessMs): Fault => partitioned('leader cut off', cluster, async () => {
   const leader = [await cluster.leader()]
   cluster.network.partition(leader, others(cluster, leader))
 }, cutMs)
 
-export const isolateMinority = (cluster: EtcdCluster, cutMs = 2000): Fault => partitioned('minority cut off', cluster, async () => {
+export const isolateMinority = (cluster: EtcdCluster, cutMs = leaderlessMs): Fault => partitioned('minority cut off', cluster, async () => {
   const minority = cluster.choose(minorityOf(cluster))
   cluster.network.partition(minority, others(cluster, minority))
 }, cutMs)
 
 /** The leader is heard, and hears nothing. */
-export const deafLeader = (cluster: EtcdCluster, cutMs = 2500): Fault => partitioned('leader hears nobody', cluster, async () => {
+export const deafLeader = (cluster: EtcdCluster, cutMs = leaderlessMs): Fault => partitioned('leader hears nobody', cluster, async () => {
   const leader = [await cluster.leader()]
   cluster.network.drop(others(cluster, leader), leader)
 }, cutMs)
 
 /** The leader hears, and is heard by nobody. */
-export const muteLeader = (cluster: EtcdCluster, cutMs = 2500): Fault => partitioned('nobody hears the leader', cluster, async () => {
+export const muteLeader = (cluster: EtcdCluster, cutMs = leaderlessMs): Fault => partitioned('nobody hears the leader', cluster, async () => {
   const leader = [await cluster.leader()]
   cluster.network.drop(leader, others(cluster, leader))
 }, cutMs)
 
 /** Two members don't hear of each other, but all hear the third. */
-export const brokenLink = (cluster: EtcdCluster, cutMs = 2500): Fault => partitioned('one link broken', cluster, async () => {
+export const brokenLink = (cluster: EtcdCluster, cutMs = leaderlessMs): Fault => partitioned('one link broken', cluster, async () => {
   const [one = 0, other = 1] = cluster.choose(2)
   cluster.network.partition([one], [other])
 }, cutMs)
@@ -94,7 +120,7 @@ export const brokenLink = (cluster: EtcdCluster, cutMs = 2500): Fault => partiti
 export const flapping = (cluster: EtcdCluster): Fault => ({
   name: 'flapping links', patienceMs,
   strike: async ({ answers }) => {
-    for (const cutMs of [300, 900, 200, 1300, 400]) {
+    for (const cutMs of [150, 700, 100, 900, 300]) {
       const [member = 0] = cluster.choose(1)
       cluster.network.partition([member], others(cluster, [member]))
       await delay(cutMs)
@@ -108,9 +134,9 @@ export const flapping = (cluster: EtcdCluster): Fault => ({
 export const lossyNetwork = (cluster: EtcdCluster, percent = 10): Fault => partitioned(`${percent} % of packets lost`, cluster, () => {
   cluster.network.lose(percent)
   return Promise.resolve()
-}, 2000)
+}, 1500)
 
 export const slowNetwork = (cluster: EtcdCluster, kilobitsPerSecond = 4000): Fault => partitioned('slow network', cluster, () => {
   cluster.network.throttle(kilobitsPerSecond)
   return Promise.resolve()
-}, 2000)
+}, 1500)

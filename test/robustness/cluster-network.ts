@@ -5,8 +5,8 @@
 // Needs root, iproute2 and nftables. Names carry the process id: what a killed run left is removed by the next.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
-import { randomInteger, type Random } from '../../src/lib/base/random.ts'
+import { realRandom } from '../../src/lib/async/real-random.ts'
+import { randomInteger } from '../../src/lib/base/random.ts'
 
 /** Why there can't be such a network here; undefined when there can. */
 export function networkMissing(): string | undefined {
@@ -15,32 +15,35 @@ export function networkMissing(): string | undefined {
   return undefined
 }
 
+/** 198.18.0.0/15 in pieces of 256. */
+const subnets = 512
 const namespacePattern = /^k8ts(\d+)-/
 let networks = 0
 
 export class ClusterNetwork implements Disposable {
   readonly #id: string
-  readonly #link: string
+  #link: string
   /** The first three numbers of all addresses; from the range for benchmarks (RFC 2544), which nothing else uses. */
-  readonly #subnet: string
+  #subnet: string
   readonly #members = new Set<number>()
   /** Per member whose packets it drops, and of how many in a hundred of the others'. */
   readonly #dropped = new Map<number, ReadonlySet<number>>()
   #lossPercent = 0
 
-  constructor(random: Random) {
+  constructor() {
     removeLeftovers()
-    const number = ++networks
-    this.#id = `k8ts${process.pid}-${number}`
-    // Names of links have at most fifteen characters.
-    this.#link = `k${process.pid.toString(36)}${number.toString(36)}`
-    const used = new Set(Object.values(networkInterfaces()).flatMap((list = []) => list.map(({ address }) => address.split('.').slice(0, 3).join('.'))))
-    let subnet: string
-    do subnet = `198.${18 + randomInteger(random, 2)}.${randomInteger(random, 256)}`
-    while (used.has(subnet))
-    this.#subnet = subnet
+    this.#id = `k8ts${process.pid}-${++networks}`
     ip(`netns add ${this.#switch}`)
-    ip(`link add ${this.#link} type veth peer name tests netns ${this.#switch}`, `address add ${subnet}.254/24 dev ${this.#link}`, `link set ${this.#link} up`)
+    // The link's name is the claim on the subnet, also against other runs that begin at the same moment.
+    for (let tries = 1; ; tries++) {
+      const number = randomInteger(realRandom, subnets)
+      this.#link = `k8tsnet${number}`
+      this.#subnet = `198.${18 + (number >> 8)}.${number & 255}`
+      const { status, stderr } = spawnSync('ip', ['link', 'add', this.#link, 'type', 'veth', 'peer', 'name', 'tests', 'netns', this.#switch], { encoding: 'utf8' })
+      if (status === 0) break
+      if (tries === subnets) throw new Error(`no network can be made: ${stderr}`)
+    }
+    ip(`address add ${this.#subnet}.254/24 dev ${this.#link}`, `link set ${this.#link} up`)
     ip(`-netns ${this.#switch}`, 'link add bridge type bridge', 'link set bridge up', 'link set tests master bridge up')
   }
 

@@ -1,12 +1,11 @@
 // Control builds: our etcd with one fault put in, which a test has to notice. A test of safety that passes with its fault is worth nothing.
 //
-// Most faults are a few words of source that are exchanged while the module is loaded; when the words aren't there any more the process ends, so
-// that a control can't rot. Others are disks that lie.
-import { registerHooks } from 'node:module'
+// Most faults are a few words of source that are exchanged while the program is built; when the words aren't there any more that fails, so that a
+// control can't rot. Others are disks that lie.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Disk, DiskFile } from '../../src/control-plane/etcd/disk/disk.ts'
 
-interface Change {
+export interface Change {
   /** End of the module's path. */
   readonly module: string
   readonly find: string
@@ -52,7 +51,7 @@ const changes: { readonly [fault: string]: readonly Change[] } = {
 }
 
 /** No fault: log segments, what is zeroed ahead, and the log between two snapshots are so small that all of them come by all the time. */
-const smallSizes: readonly Change[] = [
+export const smallSizes: readonly Change[] = [
   { module: 'etcd/wal/write-ahead-log.ts', find: 'const defaultSegmentBytes = 64 * 1024 * 1024\n', put: 'const defaultSegmentBytes = 48 * 1024\n' },
   { module: 'etcd/wal/write-ahead-log.ts', find: 'const defaultZeroedBytes = 1024 * 1024\n', put: 'const defaultZeroedBytes = 16 * 1024\n' },
   { module: 'etcd/embedded.ts', find: 'const defaultSnapshotBytes = 4 * 1024 * 1024\n', put: 'const defaultSnapshotBytes = 24 * 1024\n' },
@@ -68,36 +67,14 @@ const disks: { readonly [fault: string]: (disk: Disk) => Disk } = {
 
 export const controlFaults: readonly string[] = [...Object.keys(changes), ...Object.keys(disks)]
 
-let chosen: string | undefined
-
-/** Before the modules in question are loaded. */
-export function putIn(fault: string): void {
+/** What is exchanged for a fault. */
+export function changesFor(fault: string): readonly Change[] {
   if (!controlFaults.includes(fault)) throw new Error(`there is no control fault ${fault}`)
-  chosen = fault
-  change(fault, changes[fault] ?? [])
+  return changes[fault] ?? []
 }
 
-export function useSmallSizes(): void { change('small sizes', smallSizes) }
-
-function change(name: string, list: readonly Change[]): void {
-  if (list.length === 0) return
-  registerHooks({
-    load(url, context, next) {
-      const loaded = next(url, context)
-      let source: string | undefined
-      for (const change of list) {
-        if (!url.endsWith(change.module)) continue
-        source ??= Buffer.from(loaded.source as Uint8Array | string).toString() // cast: modules from files have a source
-        if (!source.includes(change.find)) throw new Error(`${name}: ${change.module} doesn't contain ${JSON.stringify(change.find)}`)
-        source = source.replace(change.find, () => change.put)
-      }
-      return source === undefined ? loaded : { ...loaded, source }
-    },
-  })
-}
-
-/** The disk of the control build that was chosen; the disk itself when none was. */
-export function faultyDisk(disk: Disk): Disk { return disks[chosen ?? '']?.(disk) ?? disk }
+/** The disk of a control build; the disk itself when the fault is none of the disk's. */
+export function faultyDisk(disk: Disk, fault = ''): Disk { return disks[fault]?.(disk) ?? disk }
 
 /** Writes that should be durable are only in the page cache. */
 function withFiles(disk: Disk, wrap: (file: DiskFile) => DiskFile): Disk {

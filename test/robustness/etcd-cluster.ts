@@ -6,7 +6,7 @@ import { randomInteger, type Random } from '../../src/lib/base/random.ts'
 import type { Deployment } from './campaign.ts'
 import { ClusterNetwork } from './cluster-network.ts'
 import type { MemberStatus, RevisionHash } from './etcd-admin.ts'
-import { EtcdProcess, type EtcdProcessOptions, type EtcdProgram } from './etcd-process.ts'
+import { defaultReadyWithinMs, EtcdProcess, type EtcdProcessOptions, type EtcdProgram } from './etcd-process.ts'
 
 export interface EtcdClusterOptions {
   readonly size: number
@@ -16,7 +16,7 @@ export interface EtcdClusterOptions {
   /** One for all, or one per member: mixed clusters. */
   readonly program?: EtcdProgram | readonly EtcdProgram[]
   readonly flags?: readonly string[]
-  readonly process?: Pick<EtcdProcessOptions, 'control' | 'failpoints' | 'environment' | 'readyWithinMs'>
+  readonly process?: Pick<EtcdProcessOptions, 'control' | 'failpoints' | 'smallSizes' | 'environment' | 'readyWithinMs'>
   /** A data folder elsewhere than in `folder`. */
   readonly dataDirOf?: (member: number) => string
 }
@@ -32,7 +32,7 @@ export class EtcdCluster implements Deployment {
 
   constructor(options: EtcdClusterOptions) {
     this.#options = options
-    this.network = new ClusterNetwork(options.random)
+    this.network = new ClusterNetwork()
     this.#members = Array.from({ length: options.size }, (_, member) => member)
     this.#next = options.size
     for (const member of this.#members) this.#make(member, member)
@@ -68,11 +68,12 @@ export class EtcdCluster implements Deployment {
 
   /** All at once, as a new cluster. */
   async start(): Promise<void> {
+    for (const member of this.#members) await this.process(member).prepare()
     for (const member of this.#members) this.process(member).spawn(['--initial-cluster', this.#initialCluster(this.#members), '--initial-cluster-state', 'new'])
-    await this.untilHealthy()
+    await this.untilHealthy(defaultReadyWithinMs)
   }
 
-  async untilHealthy(): Promise<void> { await Promise.all(this.#members.map((member) => this.process(member).untilHealthy())) }
+  async untilHealthy(withinMs?: number): Promise<void> { await Promise.all(this.#members.map((member) => this.process(member).untilHealthy(withinMs))) }
 
   /** Heals the network, and brings back who is stopped or gone. */
   async recover(): Promise<void> {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { realClock } from '../../src/lib/async/real-clock.ts'
 import { seededRandom } from '../../src/lib/base/random.ts'
-import { Campaign, type Deployment, type Round } from './campaign.ts'
+import { Campaign, sumOf, type Counts, type Deployment, type Round } from './campaign.ts'
 import { networkMissing } from './cluster-network.ts'
 import { EtcdCluster } from './etcd-cluster.ts'
 import { EtcdProcess, singleEtcd } from './etcd-process.ts'
@@ -16,10 +16,17 @@ import { checkerMissing } from './linearizable.ts'
 import { describeCounts, ScratchFolder, seed, shuffle, soak, writeLedger } from './soak.ts'
 
 const flags = ['--snapshot-count', '100', '--snapshot-catchup-entries', '20']
+/** A leader that stands still for `leaderlessMs` is replaced. */
+const electionFlags = ['--heartbeat-interval', '50', '--election-timeout', '500']
+const leaderlessMs = 1300
 /** K8TS_PLACES=<regular expression>: these places alone. */
 const wanted = new RegExp(process.env['K8TS_PLACES'] ?? '')
 const hitWithinMs = 8000
+/** Enough for a snapshot. */
+const answersMeanwhile = 200
 const placesPerRound = 10
+/** Between two calls of a client: most of the time goes into starting processes. */
+const pauseMs = 4
 const random = seededRandom(seed)
 /** Places of the disk where one member has crashed. */
 const crashedAt = new Set<string>()
@@ -32,80 +39,126 @@ if (checkerMissing !== undefined) {
   const folder = scratch.path
   after(() => scratch[Symbol.dispose]())
 
-  test('D3: one member: a crash at each place of the disk, and a torn write', { timeout: 300_000 * soak }, async (t) => {
-    await using etcd = await singleEtcd({ dataDir: join(folder, 'one'), flags, failpoints: true, environment: { K8TS_SMALL_SIZES: '1' } })
-    await new Failpoints(etcd, [etcd], folder).goThrough(t, () => etcd.start(), 40)
+  test('D3: one member: a crash at each place of the disk, and a torn write', { timeout: 600_000 * soak }, async (t) => {
+    await using cleanup = new AsyncDisposableStack()
+    const etcds = await Promise.all([1, 2].map(async (number) => cleanup.use(await singleEtcd({ dataDir: join(folder, `one-${number}`), flags, failpoints: true, smallSizes: true }))))
+    await goThrough(t, 40, (coverage) => etcds.map((etcd, at) => new Failpoints(coverage, etcd, [etcd], folder, `one-${at + 1}`, () => etcd.start())))
   })
 
   test('D3: three members: a stall at each place of the disk and of the network, and a crash where one member does not come by', { timeout: 600_000 * soak, skip: networkMissing() ?? false }, async (t) => {
-    await using etcd = new EtcdCluster({ size: 3, random, folder: join(folder, 'three'), flags, process: { failpoints: true, environment: { K8TS_SMALL_SIZES: '1' } } })
-    await new Failpoints(etcd, etcd.members.map((member) => etcd.process(member)), folder).goThrough(t, () => etcd.start(), 70)
+    await using cleanup = new AsyncDisposableStack()
+    const clusters = [1, 2].map((number) => cleanup.use(new EtcdCluster({ size: 3, random, folder: join(folder, `three-${number}`), flags: [...flags, ...electionFlags], process: { failpoints: true, smallSizes: true } })))
+    await goThrough(t, 70, (coverage) => clusters.map((etcd, at) => new Failpoints(coverage, etcd, etcd.members.map((member) => etcd.process(member)), folder, `three-${at + 1}`, () => etcd.start())))
   })
 }
 
-class Failpoints {
-  readonly #etcd: Deployment
+/** What several deployments do together: each takes places that nobody has tried. */
+class Coverage {
+  readonly places = new Set<string>()
+  readonly tried = new Set<string>()
+  readonly missed: string[] = []
+  actions = 0
+
+  /** Some of the next places, all of one kind: what leads to one of them leads to the others. */
+  take(): readonly string[] {
+    const left = shuffle(random, [...this.places].filter((place) => !this.tried.has(place) && wanted.test(place)))
+    const [first] = left
+    const batch = left.filter((place) => first !== undefined && provocationOf(place) === provocationOf(first)).slice(0, placesPerRound)
+    for (const place of batch) this.tried.add(place)
+    return batch
+  }
+}
+
+/** Has all of them, side by side, try every place that their processes tell of. */
+async function goThrough(t: TestContext, leastPlaces: number, make: (coverage: Coverage) => readonly Failpoints[]): Promise<void> {
+  const began = realClock.monotonic()
+  const coverage = new Coverage()
+  const all = make(coverage)
+  try {
+    await Promise.all(all.map((one) => one.begin()))
+    for (let repeat = 0; repeat < soak; repeat++) {
+      coverage.tried.clear()
+      await Promise.all(all.map((one) => one.tryPlaces()))
+    }
+    await Promise.all(all.map((one) => one.finish()))
+  } finally {
+    for (const one of all) one[Symbol.dispose]()
+  }
+  const counts = sumOf(all.map((one) => one.counts))
+  t.diagnostic(`seed ${seed}: ${coverage.tried.size} places, ${coverage.actions} times something happened: ${[...coverage.tried].sort().join(' ')}`)
+  t.diagnostic(`not come by again: ${coverage.missed.join(' ')}; ${describeCounts(counts)}`)
+  assert.deepEqual(all.flatMap((one) => one.violations), [], `seed ${seed}`)
+  assert.ok(coverage.tried.size >= leastPlaces || process.env['K8TS_PLACES'] !== undefined, `only ${coverage.tried.size} places`)
+  assert.ok(coverage.missed.length <= coverage.tried.size * soak * 0.1, `too many places were not come by: ${coverage.missed.join(' ')}`)
+  writeLedger(`${all.map((one) => `${one.size} members`).join(' and ')}, ${coverage.tried.size} failpoints, ${coverage.actions} crashes and stalls`, counts, began)
+}
+
+/** What leads to a place that load alone does not lead to. */
+type Provocation = 'none' | 'leader lost' | 'leadership handed over' | 'member left behind'
+
+function provocationOf(place: string): Provocation {
+  if (place.includes('PreVote')) return 'leader lost'
+  if (/Vote|TimeoutNow|TransferLeader/.test(place)) return 'leadership handed over'
+  if (/snapshot|Snap|snap.db/.test(place)) return 'member left behind'
+  return 'none'
+}
+
+class Failpoints implements Disposable {
+  readonly #coverage: Coverage
   readonly #cluster: EtcdCluster | undefined
   readonly #processes: readonly EtcdProcess[]
-  readonly #folder: string
-  readonly #places = new Set<string>()
   readonly #hits = new Map<EtcdProcess, Set<string>>()
-  readonly #missed: string[] = []
-  #actions = 0
+  readonly #startAll: () => Promise<void>
+  readonly #makeCampaign: () => Campaign
+  #campaign: Campaign | undefined
   /** For who starts meanwhile. */
   #armed = ''
 
-  constructor(etcd: Deployment, processes: readonly EtcdProcess[], folder: string) {
-    this.#etcd = etcd
+  constructor(coverage: Coverage, etcd: Deployment, processes: readonly EtcdProcess[], folder: string, name: string, startAll: () => Promise<void>) {
+    this.#coverage = coverage
     this.#cluster = etcd instanceof EtcdCluster ? etcd : undefined
     this.#processes = processes
-    this.#folder = folder
+    this.#startAll = startAll
+    this.#makeCampaign = () => new Campaign({ etcd, random, folder: join(folder, 'histories'), name, clients: 6, watchers: 3, pauseMs })
     for (const process of processes) {
       const hits = new Set<string>()
       this.#hits.set(process, hits)
       process.onFailpoint = (message) => {
-        if (message.type === 'seen') this.#places.add(message.name)
+        if (message.type === 'seen') coverage.places.add(message.name)
         if (message.type === 'hit') hits.add(message.name)
       }
     }
   }
 
-  /** Tries every place that the processes tell of. */
-  async goThrough(t: TestContext, start: () => Promise<void>, leastPlaces: number): Promise<void> {
-    const began = realClock.monotonic()
-    await start()
-    const name = this.#cluster ? 'three' : 'one'
-    using campaign = new Campaign({ etcd: this.#etcd, random, folder: join(this.#folder, 'histories'), name, clients: 6, watchers: 3 })
-    const tried = new Set<string>()
-    const next = (): readonly string[] => shuffle(random, [...this.#places].filter((place) => !tried.has(place) && wanted.test(place))).slice(0, placesPerRound)
-    for (let repeat = 0; repeat < soak && campaign.violations.length === 0; repeat++) {
-      tried.clear()
-      await campaign.round(600, { name: 'nothing yet', strike: async (round) => { if (this.#cluster) await this.#provokeEverything(this.#cluster, round) } })
-      for (let batch = next(); batch.length > 0 && campaign.violations.length === 0; batch = next()) {
-        for (const place of batch) tried.add(place)
-        await campaign.round(30, { name: batch.join(', '), patienceMs: 2000, strike: (round) => this.#strike(batch, round) })
-      }
-    }
-    await campaign.finish()
-    t.diagnostic(`seed ${seed}: ${tried.size} places, ${this.#actions} times something happened: ${[...tried].sort().join(' ')}`)
-    t.diagnostic(`not come by again: ${this.#missed.join(' ')}; ${describeCounts(campaign.counts)}`)
-    assert.deepEqual(campaign.violations, [], `seed ${seed}`)
-    assert.ok(tried.size >= leastPlaces || process.env['K8TS_PLACES'] !== undefined, `only ${tried.size} places`)
-    assert.ok(this.#missed.length <= tried.size * 0.15, `too many places were not come by: ${this.#missed.join(' ')}`)
-    writeLedger(`${this.#processes.length} members, ${tried.size} failpoints, ${this.#actions} crashes and stalls`, campaign.counts, began)
+  get size(): number { return this.#processes.length }
+  get violations(): readonly string[] { return this.#campaign?.violations ?? [] }
+  get counts(): Counts { return this.#running.counts }
+  get #running(): Campaign { return this.#campaign ??= this.#makeCampaign() }
+
+  /** They come by at as many places as they can be led to. */
+  async begin(): Promise<void> {
+    await this.#startAll()
+    await this.#running.round(300, { name: 'nothing yet', strike: async (round) => { if (this.#cluster) await this.#provokeEverything(this.#cluster, round) } })
   }
+
+  async tryPlaces(): Promise<void> {
+    for (let batch = this.#coverage.take(); batch.length > 0 && this.violations.length === 0; batch = this.#coverage.take()) {
+      await this.#running.round(30, { name: batch.join(', '), patienceMs: 2000, strike: (round) => this.#strike(batch, round) })
+    }
+  }
+
+  async finish(): Promise<void> { await this.#running.finish() }
+  [Symbol.dispose](): void { this.#campaign?.[Symbol.dispose]() }
 
   async #strike(batch: readonly string[], round: Round): Promise<void> {
     if (this.#cluster) await this.#stallAll(batch.filter((place) => !place.endsWith(':torn') && !isAtStart(place)), round)
     for (const place of batch) {
       if (this.#cluster && crashedAt.has(place)) continue
-      // After a message differs little from before the next: longer runs have it.
-      if (soak === 1 && /^peer:.*:after$/.test(place)) continue
       if (!this.#cluster) crashedAt.add(place)
       const action = place.endsWith(':torn') ? 'tear' : 'crash'
-      const struck = await (isAtStart(place) ? this.#crashAtStart(place) : this.#crash(place, action, round))
-      if (struck) this.#actions++
-      else this.#missed.push(`${place}=${action}`)
+      const struck = await (isAtStart(place) ? this.#crashAtStart(place, round) : this.#crash(place, action, round))
+      if (struck) this.#coverage.actions++
+      else this.#coverage.missed.push(`${place}=${action}`)
       await this.#allHealthy()
     }
     await round.answers(20)
@@ -129,29 +182,51 @@ class Failpoints {
     for (const hits of this.#hits.values()) hits.clear()
     this.#armed = places.map((place) => `${place}=stall`).join()
     for (const process of this.#processes) for (const place of places) process.tell({ type: 'arm', name: place, action: 'stall' })
-    for (const place of places) await this.#provoke(place, round)
     const left = (): readonly string[] => places.filter((place) => ![...this.#hits.values()].some((hits) => hits.has(place)))
-    await this.#until(() => left().length === 0)
+    for (let tries = 0; tries < 3 && left().length > 0; tries++) {
+      for (const provocation of new Set(left().map(provocationOf))) await this.#provoke(provocation, round)
+      await this.#until(() => left().length === 0, round, hitWithinMs / 3)
+    }
     this.#disarm()
-    this.#missed.push(...left().map((place) => `${place}=stall`))
-    this.#actions += places.length - left().length
+    this.#coverage.missed.push(...left().map((place) => `${place}=stall`))
+    this.#coverage.actions += places.length - left().length
   }
 
   async #crash(place: string, action: FailpointAction, round: Round): Promise<boolean> {
+    const [found] = await this.#untilCrashed(place, action, round)
+    for (const process of this.#processes) if (!process.isRunning) process.spawn()
+    return found !== undefined
+  }
+
+  /** What is left over is removed at the start: something is left over by a crash, and the next life begins with this armed. */
+  async #crashAtStart(place: string, round: Round): Promise<boolean> {
+    const [process] = await this.#untilCrashed(place.replace(/:remove:.*/, ':sync:before'), 'crash', round)
+    if (!process) return false
+    process.spawn(undefined, `${place}=crash`)
+    process.expectEnd()
+    await this.#until(() => !process.isRunning, round)
+    const struck = process.errors.includes(`failpoint ${place}:`)
+    if (process.isRunning) await process.kill()
+    process.spawn()
+    return struck
+  }
+
+  /** Resolves to those that ended there, usually one. */
+  async #untilCrashed(place: string, action: FailpointAction, round: Round): Promise<readonly EtcdProcess[]> {
     this.#armed = `${place}=${action}`
     for (const process of this.#processes) {
       process.expectEnd()
       process.tell({ type: 'arm', name: place, action })
     }
-    await this.#provoke(place, round)
-    const struck = (): boolean => this.#processes.some((process) => !process.isRunning && process.errors.includes(`failpoint ${place}:`))
-    await this.#until(struck)
-    const found = struck()
+    const struck = (): readonly EtcdProcess[] => this.#processes.filter((process) => !process.isRunning && process.errors.includes(`failpoint ${place}:`))
+    for (let tries = 0; tries < 3 && struck().length === 0; tries++) {
+      await this.#provoke(provocationOf(place), round)
+      await this.#until(() => struck().length > 0, round, hitWithinMs / 3)
+    }
     this.#disarm()
     // Another may have come by before it was told.
     await delay(20)
-    for (const process of this.#processes) if (!process.isRunning) process.spawn()
-    return found
+    return struck()
   }
 
   #disarm(): void {
@@ -159,32 +234,22 @@ class Failpoints {
     for (const process of this.#processes) process.tell({ type: 'disarm' })
   }
 
-  /** What is left over is removed at the start: something is left over by a crash, and the next life begins with this armed. */
-  async #crashAtStart(place: string): Promise<boolean> {
-    const [process] = this.#processes
-    if (!process) return false
-    process.expectEnd()
-    process.tell({ type: 'arm', name: place.replace(/:remove:.*/, ':sync:before'), action: 'crash' })
-    await this.#until(() => !process.isRunning)
-    if (process.isRunning) return false
-    process.spawn(undefined, `${place}=crash`)
-    process.expectEnd()
-    await this.#until(() => !process.isRunning)
-    const struck = process.errors.includes(`failpoint ${place}:`)
-    if (process.isRunning) await process.kill()
-    process.spawn()
-    return struck
+  /** Waits until it holds; gives up when the time is over and, on a slow machine, enough has happened meanwhile. */
+  async #until(holds: () => boolean, round: Round, limitMs = hitWithinMs): Promise<void> {
+    let isEnough = false
+    void round.answers(answersMeanwhile).catch(() => {}).then(() => { isEnough = true })
+    for (const deadline = realClock.monotonic() + limitMs; !holds() && !(isEnough && realClock.monotonic() > deadline);) await delay(10)
   }
 
-  async #until(holds: () => boolean): Promise<void> { for (const deadline = realClock.monotonic() + hitWithinMs; !holds() && realClock.monotonic() < deadline;) await delay(10) }
-
-  /** Has them come by at places of elections and of whole states, which load alone does not lead to. */
-  async #provoke(place: string, round: Round): Promise<void> {
+  /** Has them come by at places of elections and of whole states. */
+  async #provoke(provocation: Provocation, round: Round): Promise<void> {
     const cluster = this.#cluster
     if (!cluster) return
-    if (place.includes('PreVote')) await this.#loseLeader(cluster)
-    else if (/Vote|TimeoutNow|TransferLeader/.test(place)) await this.#handOver(cluster)
-    else if (/snapshot|Snap|snap.db/.test(place)) await this.#leaveBehind(cluster, round)
+    if (provocation === 'leader lost') await this.#loseLeader(cluster)
+    else if (provocation === 'leadership handed over') await this.#handOver(cluster)
+    else if (provocation === 'member left behind') await this.#leaveBehind(cluster, round)
+    // Clients may all be at one member by now.
+    else await Promise.race([Promise.allSettled(this.#processes.map((process) => process.untilHealthy())), delay(500)])
   }
 
   async #provokeEverything(cluster: EtcdCluster, round: Round): Promise<void> {
@@ -198,7 +263,7 @@ class Failpoints {
   async #loseLeader(cluster: EtcdCluster): Promise<void> {
     const leader = cluster.process(await cluster.leader())
     leader.signal('SIGSTOP')
-    await delay(2500)
+    await delay(leaderlessMs)
     leader.signal('SIGCONT')
   }
 

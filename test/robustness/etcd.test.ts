@@ -1,6 +1,6 @@
 // Our etcd as a process, under load from many clients, killed, stalled, without power and out of disk; what the clients saw is checked from
 // outside. One member; etcd-cluster.test.ts has several. See soak.ts for longer runs.
-import { after, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,15 +11,18 @@ import { randomInteger, seededRandom } from '../../src/lib/base/random.ts'
 import { Campaign, type Fault } from './campaign.ts'
 import { singleEtcd, type EtcdProcess } from './etcd-process.ts'
 import { checkerMissing, checkLinearizable } from './linearizable.ts'
-import type { Call } from './operation.ts'
+import { enlarged } from './operation.ts'
 import { LoopDisk, loopDisksMissing, powerCutMissing } from './loop-disk.ts'
 import { describeCounts, ScratchFolder, seed, shuffle, soak, writeLedger } from './soak.ts'
+import { until } from './until.ts'
 
-const kills = 20 * soak
-const stalls = 2 * soak
+const kills = 28 * soak
+const stalls = 5 * soak
 const powerCuts = 17 * soak
 const failedSyncs = 5 * soak
 const fullDisks = 3 * soak
+/** Checked against the nine guarantees. */
+let watchEvents = 0
 const scratch = new ScratchFolder()
 const folder = scratch.path
 
@@ -27,7 +30,7 @@ function kill(etcd: EtcdProcess): Fault { return { name: 'SIGKILL', strike: () =
 
 function stall(etcd: EtcdProcess): Fault {
   return {
-    name: 'stall', patienceMs: 1000,
+    name: 'stall', patienceMs: 1500,
     strike: async () => {
       etcd.signal('SIGSTOP')
       await delay(2000)
@@ -45,14 +48,14 @@ if (missing !== undefined) {
 } else {
   after(() => scratch[Symbol.dispose]())
 
-  test('D1, C1, C6, W1: killed and stalled under load: linearizable, nothing lost, watches keep their promises', { timeout: 300_000 * soak }, async (t) => {
+  test('D1, C1, C6, W1: killed and stalled under load: linearizable, nothing lost, watches keep their promises', { timeout: 600_000 * soak }, async (t) => {
     const began = realClock.monotonic()
     const random = seededRandom(seed)
     await using etcd = await singleEtcd({ dataDir: join(folder, 'data') })
     await etcd.start()
-    using campaign = new Campaign({ etcd, random, folder: join(folder, 'histories'), name: 'load', clients: 16, watchers: 20 })
+    using campaign = new Campaign({ etcd, random, folder: join(folder, 'histories'), name: 'load', clients: 8, watchers: 18 })
     for (const fault of shuffle(random, [...Array.from({ length: kills }, () => kill(etcd)), ...Array.from({ length: stalls }, () => stall(etcd))])) {
-      await campaign.round(1800 + randomInteger(random, 400), fault)
+      await campaign.round(1000 + randomInteger(random, 250), fault)
       if (campaign.violations.length > 0) break
     }
     await campaign.finish()
@@ -60,11 +63,12 @@ if (missing !== undefined) {
     t.diagnostic(`seed ${seed}: ${kills} kills, ${stalls} stalls: ${describeCounts(counts)}`)
     assert.deepEqual(violations, [], `seed ${seed}`)
     assert.ok(counts.unknown <= counts.operations * 0.01, `too few answers: ${JSON.stringify(counts)}`)
-    assert.ok(counts.watchEvents >= 100_000 && counts.hashes >= 1, `too little happened: ${JSON.stringify(counts)}`)
+    assert.ok(counts.hashes >= 1, `too little happened: ${JSON.stringify(counts)}`)
+    watchEvents += counts.watchEvents
     writeLedger(`1 member, ${kills} kills, ${stalls} stalls`, counts, began)
   })
 
-  test('D2, D7: the power is cut: the process ends at the first error of the disk, and nothing acknowledged is lost', { timeout: 120_000 * soak, skip: powerCutMissing() ?? false }, async (t) => {
+  test('D2, D7: the power is cut: the process ends at the first error of the disk, and nothing acknowledged is lost', { timeout: 600_000 * soak, skip: powerCutMissing() ?? false }, async (t) => {
     const began = realClock.monotonic()
     const random = seededRandom(seed)
     using disk = new LoopDisk(join(folder, 'power'), 256)
@@ -82,15 +86,16 @@ if (missing !== undefined) {
         disk.restorePower()
       },
     }
-    for (let i = 0; i < powerCuts && campaign.violations.length === 0; i++) await campaign.round(300 + randomInteger(random, 600), cut)
+    for (let i = 0; i < powerCuts && campaign.violations.length === 0; i++) await campaign.round(300 + randomInteger(random, 400), cut)
     await campaign.finish()
     t.diagnostic(`${powerCuts} power cuts: ${describeCounts(campaign.counts)}`)
     assert.deepEqual(campaign.violations, [], `seed ${seed}`)
     assert.deepEqual(ends.filter((end) => end !== 'code 1'), [])
+    watchEvents += campaign.counts.watchEvents
     writeLedger(`1 member, ${powerCuts} power cuts`, campaign.counts, began)
   })
 
-  test('D7: a write or sync of the log fails once: nothing is acknowledged after it, and the process ends', { timeout: 120_000 * soak }, async (t) => {
+  test('D7: a write or sync of the log fails once: nothing is acknowledged after it, and the process ends', { timeout: 600_000 * soak }, async (t) => {
     await using etcd = await singleEtcd({ dataDir: join(folder, 'failing'), failpoints: true })
     await etcd.start()
     using campaign = new Campaign({ etcd, random: seededRandom(seed), folder: join(folder, 'histories'), name: 'failing', clients: 12, watchers: 4 })
@@ -107,9 +112,15 @@ if (missing !== undefined) {
     await campaign.finish()
     t.diagnostic(`${failedSyncs} failed writes: ${describeCounts(campaign.counts)}`)
     assert.deepEqual(campaign.violations, [], `seed ${seed}`)
+    watchEvents += campaign.counts.watchEvents
   })
 
-  test('D8: disk full: the alarm is raised, reads and deletions go on, writes come back when there is room, nothing acknowledged is lost', { timeout: 120_000 * soak, skip: loopDisksMissing() ?? false }, async (t) => {
+  test('W1: events of all watches together', (t) => {
+    t.diagnostic(`${watchEvents} events`)
+    assert.ok(watchEvents >= 100_000 * soak, `${watchEvents} events`)
+  })
+
+  test('D8: disk full: the alarm is raised, reads and deletions go on, writes come back when there is room, nothing acknowledged is lost', { timeout: 600_000 * soak, skip: loopDisksMissing() ?? false }, async (t) => {
     for (let turn = 0; turn < fullDisks; turn++) {
       using disk = new LoopDisk(join(folder, `disk-${turn}`), 64)
       const filler = join(disk.path, 'filler')
@@ -118,8 +129,7 @@ if (missing !== undefined) {
       using client = new RemoteEtcdClient({ endpoints: etcd.endpoints, clock: realClock })
       let isFull = false
       // What the log has reserved ahead is used up sooner by large values.
-      const reshape = (call: Call): Call => (isFull && call.type === 'txn' ? { ...call, success: call.success.map((step) => (step.type === 'put' ? { ...step, value: enlarge(step.value) } : step)) } : call)
-      using campaign = new Campaign({ etcd, random: seededRandom(seed + turn), folder: join(folder, 'histories'), name: `full-${turn}`, clients: 8, watchers: 4, reshape })
+      using campaign = new Campaign({ etcd, random: seededRandom(seed + turn), folder: join(folder, 'histories'), name: `full-${turn}`, clients: 8, watchers: 4, reshape: (call) => (isFull ? enlarged(call) : call) })
       const full: Fault = {
         name: 'disk full',
         strike: async () => {
@@ -139,8 +149,8 @@ if (missing !== undefined) {
           await etcd.kill()
         },
       }
-      await campaign.round(600, full)
-      await campaign.round(400, kill(etcd))
+      await campaign.round(300, full)
+      await campaign.round(200, kill(etcd))
       await campaign.finish()
       t.diagnostic(describeCounts(campaign.counts))
       assert.deepEqual(campaign.violations, [])
@@ -152,25 +162,27 @@ if (missing !== undefined) {
     ['early-acknowledgement', /lost/, 'kill'], ['stale-read', /not linearizable|differs from what happened/, 'kill'], ['forgotten-lease', /lost: lease|lease .* gone before its time/, 'kill'],
     ['dropped-event', /watch .* is not (resumable|reliable|atomic)|follows revision|has no change/, 'kill'], ['no-sync', /lost|can be read|ended/, 'power cut'],
   ]
-  for (const [control, expected, by] of controls) {
-    test(`control: ${control} is noticed`, { timeout: 120_000, skip: by === 'power cut' ? powerCutMissing() ?? false : false }, async () => {
-      using disk = by === 'power cut' ? new LoopDisk(join(folder, `power-${control}`), 192) : undefined
-      await using etcd = await singleEtcd({ dataDir: join(disk?.path ?? folder, control), control })
-      await etcd.start()
-      using campaign = new Campaign({ etcd, random: seededRandom(seed), folder: join(folder, 'histories'), name: control, clients: 8 })
-      const strike = async (): Promise<void> => {
-        etcd.expectEnd()
-        disk?.cutPower()
-        await etcd.kill()
-        disk?.restorePower()
-      }
-      for (let round = 0; round < 5 && campaign.violations.length === 0; round++) {
-        await campaign.round(500, { name: by, strike })
-        await campaign.finish()
-      }
-      assert.ok(campaign.violations.some((text) => expected.test(text)), `seed ${seed}: noticed ${JSON.stringify(campaign.violations.slice(0, 5))}`)
-    })
-  }
+  describe('controls', { concurrency: 3 }, () => {
+    for (const [control, expected, by] of controls) {
+      test(`control: ${control} is noticed`, { timeout: 600_000, skip: by === 'power cut' ? powerCutMissing() ?? false : false }, async () => {
+        using disk = by === 'power cut' ? new LoopDisk(join(folder, `power-${control}`), 192) : undefined
+        await using etcd = await singleEtcd({ dataDir: join(disk?.path ?? folder, control), control })
+        await etcd.start()
+        using campaign = new Campaign({ etcd, random: seededRandom(seed), folder: join(folder, 'histories'), name: control, clients: 8 })
+        const strike = async (): Promise<void> => {
+          etcd.expectEnd()
+          disk?.cutPower()
+          await etcd.kill()
+          disk?.restorePower()
+        }
+        for (let round = 0; round < 5 && campaign.violations.length === 0; round++) {
+          await campaign.round(500, { name: by, strike })
+          await campaign.finish()
+        }
+        assert.ok(campaign.violations.some((text) => expected.test(text)), `seed ${seed}: noticed ${JSON.stringify(campaign.violations.slice(0, 5))}`)
+      })
+    }
+  })
 
   test('the checker of linearizability refuses what it has to', async () => {
     const start = { revision: 1, kvs: [], leases: [] }
@@ -186,13 +198,4 @@ if (missing !== undefined) {
     assert.equal(await verdict(write('x', 3, 0, 10)), 'Illegal', 'a revision that skips one')
     assert.equal(await verdict(write('x', 3, 0, 10), write('y', 2, 11, 20)), 'Illegal', 'revisions against the order of time')
   })
-}
-
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = realClock.monotonic() + 30_000; !(await holds()); await delay(50)) assert.ok(realClock.monotonic() < deadline, `${what}: not within 30 s`)
-}
-
-function enlarge(value: string): string {
-  const padding = 60_000
-  return `${value.slice(0, value.indexOf('#'))}#${padding}|${'x'.repeat(padding)}`
 }

@@ -1,12 +1,11 @@
 // Stands in for disk/real-disk.ts in a process of etcd-program.ts: the same disk with failpoints on it, or a control build's.
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile, OpenMode } from '../../src/control-plane/etcd/disk/disk.ts'
+import { realDisk as machineDisk } from '../../src/control-plane/etcd/disk/real-disk.ts'
 import { faultyDisk } from './control-faults.ts'
 import { pass, tears } from './failpoints.ts'
 
-const real = await import(new URL('../../src/control-plane/etcd/disk/real-disk.ts?real', import.meta.url).href) as typeof import('../../src/control-plane/etcd/disk/real-disk.ts') // cast: the module's own type
-
-export const realDisk: Disk = withFailpoints(faultyDisk(real.realDisk))
+export const realDisk: Disk = withFailpoints(faultyDisk(machineDisk, process.env['K8TS_CONTROL']))
 
 /** A file's kind: `wal/*.wal`, `snap/db`. */
 function kindOf(path: string): string { return `${basename(dirname(path))}/${basename(path).replaceAll(/[0-9a-f]{16}(-[0-9a-f]{16})?/g, '*')}` }

@@ -1,11 +1,8 @@
 // Stands in for peer/open-peer-transport.ts in a process of etcd-program.ts: the same transport, with a failpoint before and after each kind of
 // message that is sent and each that comes.
 import type { Message } from '../../src/control-plane/etcd/raft/messages.ts'
-import type { OpenPeerTransport, PeerTransportOptions } from '../../src/control-plane/etcd/peer/open-peer-transport.ts'
+import { openPeerTransport as openRealTransport, type OpenPeerTransport, type PeerTransportOptions } from '../../src/control-plane/etcd/peer/open-peer-transport.ts'
 import { pass } from './failpoints.ts'
-
-type Module = typeof import('../../src/control-plane/etcd/peer/open-peer-transport.ts')
-const real = await import(new URL('../../src/control-plane/etcd/peer/open-peer-transport.ts?real', import.meta.url).href) as Module // cast: the module's own type
 
 /** Errors at a place of the network are lost messages. */
 function passing(name: string): Promise<void> | undefined | 'lost' {
@@ -26,7 +23,7 @@ function after(name: string, act: () => void): void {
 
 export async function openPeerTransport(options: PeerTransportOptions): Promise<OpenPeerTransport> {
   const { handler } = options
-  const transport = await real.openPeerTransport({
+  const transport = await openRealTransport({
     ...options,
     handler: {
       step: (message) => after(`peer:receive:${message.type}:before`, () => {
@@ -39,6 +36,7 @@ export async function openPeerTransport(options: PeerTransportOptions): Promise<
         await pass('peer:receive:snapshot:after')
       },
       reportUnreachable: (id) => handler.reportUnreachable(id),
+      peerEnded: (id) => handler.peerEnded(id),
       reportSnapshot: (id, outcome) => handler.reportSnapshot(id, outcome),
       isRemoved: (id) => handler.isRemoved(id),
       removedFromCluster: () => handler.removedFromCluster(),

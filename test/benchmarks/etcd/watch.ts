@@ -8,10 +8,21 @@ import { cpuSeconds, pause, type EtcdServer } from './servers.ts'
 /** Counts the events of a stream's WatchResponses; field 11 of each message is an event. */
 class EventCounter {
   events = 0
-  #rest: Buffer | undefined
+  /** A message that is not complete: a server may put much into one, and it is put together once. */
+  #pieces: Buffer[] = []
+  #pieceBytes = 0
+  #wanted = 0
 
   push(chunk: Buffer): void {
-    const bytes = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk
+    let bytes = chunk
+    if (this.#pieceBytes > 0) {
+      this.#pieces.push(Buffer.from(chunk))
+      this.#pieceBytes += chunk.length
+      if (this.#pieceBytes < this.#wanted) return
+      bytes = Buffer.concat(this.#pieces, this.#pieceBytes)
+      this.#pieces = []
+      this.#pieceBytes = 0
+    }
     let at = 0
     while (bytes.length - at >= 5) {
       const length = bytes.readUInt32BE(at + 1)
@@ -19,7 +30,10 @@ class EventCounter {
       this.#message(bytes, at + 5, at + 5 + length)
       at += 5 + length
     }
-    this.#rest = at < bytes.length ? Buffer.from(bytes.subarray(at)) : undefined
+    if (at === bytes.length) return
+    this.#pieces = [Buffer.from(bytes.subarray(at))]
+    this.#pieceBytes = bytes.length - at
+    this.#wanted = this.#pieceBytes < 5 ? 5 : 5 + bytes.readUInt32BE(at + 1)
   }
 
   #message(bytes: Buffer, start: number, end: number): void {
