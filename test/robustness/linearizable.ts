@@ -1,7 +1,8 @@
 // Hands histories to the linearizability checker (test/robustness/checker, Go and porcupine).
 import { spawn } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import type { KeyState } from './operation.ts'
 import type { ResolvedOperation } from './resolve-outcomes.ts'
 
@@ -26,5 +27,7 @@ export async function checkLinearizable(history: History, path: string): Promise
   child.stdout.on('data', (data: Buffer) => { text += data.toString() })
   const code = await new Promise<number | null>((done, failed) => { child.once('error', failed); child.once('close', done) })
   if (code !== 0 && code !== 1) throw new Error(`the linearizability checker ended with ${code}`)
+  // Whatever becomes of the test's own folder: without it nobody could tell why. Control builds leave some, too.
+  if (code === 1) copyFileSync(path, join(tmpdir(), `k8ts-not-linearizable-${process.pid}-${basename(path)}`))
   return JSON.parse(text) as Verdict // cast: the checker prints this
 }

@@ -21,7 +21,7 @@ const memberFlags = {
   'socket-reuse-port': { type: 'bool', usage: 'let other processes listen on the same ports (SO_REUSEPORT)' },
   'enable-grpc-gateway': { type: 'bool', default: true, usage: 'serve JSON under /v3/' },
   'enable-v2': { type: 'bool', usage: 'serve the second API under /v2/ too, as etcd did up to 3.5' },
-  'feature-gates': { type: 'string', usage: 'Name=true,Name=false, as in the original; AllAlpha, AllBeta. Without effect: LeaseCheckpointPersist (always), TxnModeWriteWithSharedBuffer (no such buffer)' },
+  'feature-gates': { type: 'string', usage: 'Name=true,Name=false, as in the original; AllAlpha, AllBeta. Without effect: FastLeaseKeepAlive (a quorum is always asked), LeaseCheckpointPersist (always), TxnModeWriteWithSharedBuffer (no such buffer)' },
 } as const satisfies FlagSpecs
 
 const clusterFlags = {

@@ -171,7 +171,7 @@ export async function openEtcd(options: EtcdOptions): Promise<EmbeddedEtcd> {
   if (!opened) beAlone(machine, plan, name, clientUrls)
   const member = new Member({
     machine, clock, logger, metrics, name, clientUrls, timings, memberId: identity.memberId, quotaBytes: options.quotaBackendBytes || defaultQuotaBytes, progressNotifyIntervalMs: options.watchProgressNotifyIntervalMs ?? 600_000, leaseCheckpointIntervalMs: options.leaseCheckpointIntervalMs,
-    compactionPace: options.compactionPace, downgradeCheckMs: options.downgradeCheckMs, renewsLeasesFast: features.FastLeaseKeepAlive, warningApplyMs: options.warningApplyMs,
+    compactionPace: options.compactionPace, downgradeCheckMs: options.downgradeCheckMs, warningApplyMs: options.warningApplyMs,
     ...(opened && {
       replica: {
         recovered: opened.recovered, store: opened.store, newMachine, random: options.random, initialMembers: plan.members, prefersRevocations: features.PriorityRequest, snapshotCount: options.snapshotCount ?? 10_000, snapshotBytes: options.snapshotBytes ?? defaultSnapshotBytes,

@@ -4,6 +4,7 @@ export type FeatureStage = 'ALPHA' | 'BETA'
 
 export const featureStages = {
   CompactHashCheck: 'ALPHA',
+  /** Without effect: a renewal waits for a quorum's word that this member leads, which the original's fast way spares (consensus/lease-access.ts). */
   FastLeaseKeepAlive: 'BETA',
   InitialCorruptCheck: 'ALPHA',
   LeaseCheckpoint: 'ALPHA',

@@ -41,7 +41,6 @@ export interface MemberOptions {
   readonly leaseCheckpointIntervalMs?: number | undefined
   readonly compactionPace?: CompactionPace | undefined
   readonly downgradeCheckMs?: number | undefined
-  readonly renewsLeasesFast?: boolean | undefined
   /** Default 100. */
   readonly warningApplyMs?: number | undefined
   readonly timings: Timings
@@ -102,7 +101,7 @@ export class Member implements ReplicaHost {
     this.#quota = new Quota(options.quotaBytes, machine, logger, () => this.propose({ type: 'alarm', action: 'ACTIVATE', memberId, alarm: 'NOSPACE' }, never))
     this.#expiry = new LeaseExpiry(machine.leases, clock, (id) => this.#revokeExpired(id))
     this.#checkpoints = options.leaseCheckpointIntervalMs === undefined ? undefined : new LeaseCheckpoints(machine.leases, clock, options.leaseCheckpointIntervalMs, (checkpoints) => {
-      this.propose({ type: 'leaseCheckpoint', checkpoints }, never, true).catch((error: unknown) => logger.warn('what is left of leases was not said', { error: String(error) }))
+      this.propose({ type: 'leaseCheckpoint', checkpoints }, never, this.#term).catch((error: unknown) => logger.warn('what is left of leases was not said', { error: String(error) }))
     })
     this.#progressAlarm = new Alarm(clock, () => {
       this.hub.notifyProgress()
@@ -114,8 +113,8 @@ export class Member implements ReplicaHost {
     this.#removedAlarm = new Alarm(clock, () => this.broke(new MemberRemovedError('the member has been permanently removed from the cluster')))
     this.#replica = options.replica && new Replica({ ...options.replica, machine, clock, logger, memberId, timings, metrics: this.metrics, host: this })
     this.#leases = new LeaseAccess({
-      machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs, renewsFast: options.renewsLeasesFast,
-      takeBackCheckpoint: (id, signal) => this.propose({ type: 'leaseCheckpoint', checkpoints: [{ id, remainingTtlSeconds: 0 }] }, signal, true),
+      machine, clock, replica: this.#replica, heartbeatIntervalMs: timings.heartbeatIntervalMs,
+      takeBackCheckpoint: (id, signal) => this.propose({ type: 'leaseCheckpoint', checkpoints: [{ id, remainingTtlSeconds: 0 }] }, signal, this.#term),
     })
     this.#duties = new LeaderDuties({ member: this, clock, logger, name: options.name, clientUrls: options.clientUrls, downgradeCheckMs: options.downgradeCheckMs })
     if (options.replica) options.replica.recovered.wal.onFull = () => { if (!this.#stopped) this.#quota.raiseNoSpace('the disk is full') }
@@ -174,17 +173,17 @@ export class Member implements ReplicaHost {
   }
 
   /** Resolves when the request is committed and applied here. Keys and values must not change before that. */
-  propose(asked: LoggedRequest, signal: AbortSignal, leaderOnly = false): Promise<AppliedResult> {
-    return new Promise((resolve, reject) => this.submit(asked, signal, { resolve, reject }, leaderOnly))
+  propose(asked: LoggedRequest, signal: AbortSignal, leaderTerm?: number): Promise<AppliedResult> {
+    return new Promise((resolve, reject) => this.submit(asked, signal, { resolve, reject }, leaderTerm))
   }
 
   /** The same without a promise: `waiter` hears of it at once. @throws what is known before: it is not asked then */
-  submit(asked: LoggedRequest, signal: AbortSignal, waiter: ProposalWaiter, leaderOnly = false): void {
+  submit(asked: LoggedRequest, signal: AbortSignal, waiter: ProposalWaiter, leaderTerm?: number): void {
     // Without a caller it is the member itself, or the API server beside it.
     const request = asked.caller === undefined && this.machine.auth.enabled ? { ...asked, caller: insider } : asked
     this.checkServing(signal)
     this.#quota.check(request)
-    if (this.#replica) { this.#replica.submit(leaderOnly ? { type: 'request', request, leaderOnly } : { type: 'request', request }, signal, waiter); return }
+    if (this.#replica) { this.#replica.submit(leaderTerm === undefined ? { type: 'request', request } : { type: 'request', request, leaderTerm }, signal, waiter); return }
     this.#unloggedIndex++
     const askedMs = this.#clock.monotonic()
     const result = this.apply(request, this.#unloggedIndex)
@@ -323,9 +322,13 @@ export class Member implements ReplicaHost {
     })
   }
 
+  /** Of the Raft member, when there is one. */
+  get #term(): number | undefined { return this.#replica?.driver.node.raft.term }
+
   #revokeExpired(id: bigint): void {
     this.metrics.leases.expired.inc()
-    this.#leases.confirmLeading(never).then(() => this.propose({ type: 'leaseRevoke', id }, never, true)).catch((error: unknown) => {
+    const term = this.#term
+    this.#leases.confirmLeading(never).then(() => this.propose({ type: 'leaseRevoke', id }, never, term)).catch((error: unknown) => {
       // Somebody else may have revoked it meanwhile; whoever leads now will do it.
       if (error instanceof EtcdError && (error.reason === 'NotFound' || error.reason === 'Unavailable' || !this.isLeader)) return
       this.#logger.error('an expired lease was not revoked', error, { lease: id.toString(16) })

@@ -12,7 +12,6 @@ import { defragmentAtStart } from './bootstrap/defragment-at-start.ts'
 import { LeaderDuties } from './consensus/leader-duties.ts'
 import { Proposals } from './consensus/proposals.ts'
 import { RequestIds } from './consensus/request-ids.ts'
-import { SimulatedCluster } from './consensus/simulated-cluster.ts'
 import { openEtcd, type EtcdOptions } from './embedded.ts'
 import { switchFeatures } from './features.ts'
 import type { Member } from './member.ts'
@@ -161,20 +160,6 @@ test('PriorityRequest: leases can be revoked when nothing else is taken any more
     if (prefersRevocations) proposals.submit(revoke, signal, waiter)
     else assert.throws(() => proposals.submit(revoke, signal, waiter), { reason: 'ResourceExhausted' })
     proposals.rejectAll(new Error('the end'))
-  }
-})
-
-test('FastLeaseKeepAlive: without it a renewal waits for what is committed', async () => {
-  for (const isFast of [true, false]) {
-    await using cluster = await SimulatedCluster.start({ size: 3, settings: { features: switchFeatures(new Map([['FastLeaseKeepAlive', isFast]])) } })
-    const { member } = (await cluster.until(async () => cluster.leader()))!.etcd.internals // cast: it was waited for
-    const { id } = await cluster.until(() => cluster.leader()!.etcd.client.leaseGrant(60, signal)) // cast: as above
-    let isDone = false
-    const renewing = member.renewOwnLease(id, signal).then(() => { isDone = true })
-    // No message passes without the clock.
-    await settle(20)
-    assert.equal(isDone, isFast)
-    await cluster.until(() => renewing)
   }
 })
 

@@ -14,8 +14,6 @@ export interface LeaseAccessOptions {
   /** Without one this member leads. */
   readonly replica: Replica | undefined
   readonly heartbeatIntervalMs: number
-  /** A lease that is known is renewed without waiting for what is committed to be applied (the feature FastLeaseKeepAlive). Default true. */
-  readonly renewsFast?: boolean | undefined
   /** Says through the log that the lease has its whole time again. */
   readonly takeBackCheckpoint: (id: bigint, signal: AbortSignal) => Promise<unknown>
 }
@@ -45,7 +43,7 @@ export class LeaseAccess {
   /** From this member's own book. @throws EtcdError not leader */
   async renewHere(id: bigint, signal: AbortSignal): Promise<number> {
     const { leases } = this.#options.machine
-    await this.#beCurrent(signal, leases.has(id))
+    await this.#beCurrent(signal)
     // Or the next leader would take away what is given here.
     if (leases.checkpointOf(id) > 0) await this.#options.takeBackCheckpoint(id, signal)
     return leases.renew(id, this.#options.clock.monotonic())
@@ -53,21 +51,22 @@ export class LeaseAccess {
 
   async timesHere(id: bigint, withKeys: boolean, signal: AbortSignal): Promise<LeaseTimes> {
     const { leases } = this.#options.machine
-    await this.#beCurrent(signal, leases.has(id))
+    await this.#beCurrent(signal)
     const { ttlSeconds, grantedTtlSeconds, keys } = leases.inspect(id, this.#options.clock.monotonic())
     return { ttlSeconds, grantedTtlSeconds, keys: withKeys ? keys.map(keyBytes) : [] }
   }
 
   /**
-   * A lease that isn't known may be in an entry that isn't applied; and as long as a leader has applied nothing of its own term, the log may hold
-   * an earlier leader's revocation of a lease that it would now renew.
+   * A quorum says that this member leads, after it was asked: a leader that doesn't know yet that there is another would promise time which that
+   * one never heard of. And everything committed is applied here: the lease may be in an entry that isn't, or its end may be, which an earlier
+   * leader asked for. The original asks nobody, and has both holes. One question to the others serves all who ask meanwhile.
    */
-  async #beCurrent(signal: AbortSignal, isKnown: boolean): Promise<void> {
-    const { replica, renewsFast = true } = this.#options
+  async #beCurrent(signal: AbortSignal): Promise<void> {
+    const { replica } = this.#options
     if (!replica) return
     if (!replica.isLeader) throw etcdError('notLeader')
-    await this.confirmLeading(signal)
-    if (!isKnown || !renewsFast || replica.driver.queue.appliedTerm < replica.driver.node.raft.term) await replica.readIndex(signal)
+    await replica.readIndex(signal)
+    if (!replica.isLeader) throw etcdError('notLeader')
   }
 
   /** Makes sure of leading when time has passed unnoticed. @throws EtcdError not leader, request timed out */

@@ -39,3 +39,20 @@ test('a new leader does not renew a lease whose end is in its log and not yet ap
   assert.ok(seconds === 0 || (count === 1 && cluster.clock.monotonic() - atMs < seconds * 1000), `promised ${seconds} s, and the key is ${count === 0 ? 'gone' : 'there'} after ${cluster.clock.monotonic() - atMs} ms`)
   assert.equal(count, 0, 'the lease ended as the old leader said')
 })
+
+test('a leader that the others do not hear any more renews nothing, though it does not know yet that another leads', async () => {
+  await using cluster = await SimulatedCluster.start({ size: 3 })
+  const old = cluster.leader()
+  assert.ok(old)
+  const { id: lease } = await cluster.until(() => old.etcd.client.leaseGrant(ttlSeconds, signal))
+  const { member } = old.etcd.internals
+  cluster.network.isolate(old.id, cluster.nodes.map(({ id }) => id))
+  const outcomes: string[] = []
+  const renewal = member.renewOwnLease(lease, signal).then((seconds) => { outcomes.push(`${seconds} s`) }, (error: unknown) => { outcomes.push(String(error)) })
+  assert.ok(member.isLeader)
+  assert.equal(member.machine.leases.renew(lease, cluster.clock.monotonic()), ttlSeconds, 'the control: the book alone would promise the whole time')
+  await cluster.clock.advance(500)
+  assert.deepEqual(outcomes, [])
+  await cluster.until(() => renewal)
+  assert.doesNotMatch(outcomes.join(), / s$/)
+})

@@ -15,8 +15,11 @@ import { writeRequest } from '../wal/request-codec.ts'
 import type { WriteAheadLog } from '../wal/write-ahead-log.ts'
 import type { RequestId, RequestIds } from './request-ids.ts'
 
-/** What `leaderOnly` asks for goes by what a leader knows: it ends when another one leads, instead of being passed on. */
-export type Proposed = { readonly type: 'request'; readonly request: LoggedRequest; readonly leaderOnly?: boolean } | { readonly type: 'confChange'; readonly change: Omit<ConfChange, 'id'> }
+/**
+ * What has a `leaderTerm` goes by what the leader of that term knows: when another one leads, or the same one again after another, it ends
+ * instead of being proposed or passed on.
+ */
+export type Proposed = { readonly type: 'request'; readonly request: LoggedRequest; readonly leaderTerm?: number | undefined } | { readonly type: 'confChange'; readonly change: Omit<ConfChange, 'id'> }
 
 /** Is told what became of a request, at once when it is applied. It must not throw; after the first answer it hears of no other that counts. */
 export interface ProposalWaiter {
@@ -118,8 +121,8 @@ export class Proposals {
       taken++
       if (proposal.abandoned) continue
       if (proposal.signal.aborted) { proposal.reject(proposal.signal.reason); continue }
-      const { request, leaderOnly = false } = proposal.proposed
-      if (leaderOnly && raft.role !== 'leader') { proposal.reject(etcdError('notLeader')); continue }
+      const { request } = proposal.proposed
+      if (isOutdated(proposal, node)) { proposal.reject(etcdError('notLeader')); continue }
       this.#writer.reset()
       writeRequest(this.#writer, this.#options.ids.varintOf(proposal.id), request)
       bytes += this.#writer.length
@@ -133,10 +136,17 @@ export class Proposals {
     // A follower's disk takes what the leader took.
     const room = raft.role === 'leader' ? wal.findRoom(batch.length, bytes, reserves) : undefined
     if (room === undefined) { this.#propose(node, batch, data); return undefined }
-    return room.then(() => this.#propose(node, batch, data), (error: unknown) => {
+    return room.then(() => this.#proposeLate(node, batch, data), (error: unknown) => {
       if (!(error instanceof StorageError && error.reason === 'DiskFull')) throw error
       for (const proposal of batch) this.#finish(proposal.id)?.reject(etcdError('noSpace'))
     })
+  }
+
+  /** While room was made, another member may have come to lead. */
+  #proposeLate(node: RaftNode, batch: readonly Proposal[], data: readonly Uint8Array[]): void {
+    for (const proposal of batch) if (isOutdated(proposal, node)) this.#finish(proposal.id)?.reject(etcdError('notLeader'))
+    const good = batch.map((proposal) => !isOutdated(proposal, node))
+    if (good.includes(true)) this.#propose(node, batch.filter((_, i) => good[i]), data.filter((_, i) => good[i]))
   }
 
   #propose(node: RaftNode, batch: readonly Proposal[], data: readonly Uint8Array[]): void {
@@ -206,6 +216,11 @@ export class Proposals {
     this.#lookTimer?.[Symbol.dispose]()
     this.#lookTimer = undefined
   }
+}
+
+/** Whoever asked for it knew what the leader of an earlier term knew. */
+function isOutdated({ proposed }: Proposal, { raft }: RaftNode): boolean {
+  return proposed.type === 'request' && proposed.leaderTerm !== undefined && (raft.role !== 'leader' || raft.term !== proposed.leaderTerm)
 }
 
 /** How many reserves on the disk a request leaves for others: an alarm none, a deletion one, whatever adds something two. */
