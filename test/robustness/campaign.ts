@@ -191,6 +191,7 @@ export class Campaign implements Disposable {
       if (signal.aborted) return
       if (turn % 4 === 1 && this.#options.compacts !== false) {
         const revision = Math.min(this.log.revision, ...this.#watchers.map((watcher) => Math.max(watcher.heardTo, watcher.request.startRevision))) - 300
+        this.log.noteCompaction(revision)
         if (revision > 1) history.push(await performCall({ client, now, signal: () => signal }, -1, { type: 'compact', revision }))
       } else await this.#options.etcd.hashKV(0).then((hash) => { Object.assign(sample, hash) }, () => {})
       this.#watchers[turn % this.#watchers.length]?.requestProgress()

@@ -20,6 +20,7 @@ export class EventLog {
   /** Everything up to here is known. */
   #revision: number
   readonly firstRevision: number
+  #compactionAsked = 0
 
   /** Starts from a state that is taken as given. */
   constructor(revision: number, state: readonly KeyState[] = []) {
@@ -31,12 +32,18 @@ export class EventLog {
   clone(): EventLog {
     const copy = new EventLog(this.firstRevision)
     copy.#revision = this.#revision
+    copy.#compactionAsked = this.#compactionAsked
     for (const [revision, events] of this.#revisions) copy.#revisions.set(revision, events)
     for (const [key, versions] of this.#versions) copy.#versions.set(key, [...versions])
     return copy
   }
 
   get revision(): number { return this.#revision }
+
+  /** Somebody asks for a compaction, which may come at any time, or never. */
+  noteCompaction(revision: number): void { this.#compactionAsked = Math.max(this.#compactionAsked, revision) }
+  /** A compaction can have taken what was before a change of this revision. */
+  mayLackPrevious(revision: number): boolean { return revision <= this.#compactionAsked }
   eventsAt(revision: number): readonly LoggedEvent[] { return this.#revisions.get(revision) ?? [] }
 
   /** Adds the changes of the next revision. Returns what is wrong with them. */

@@ -94,7 +94,9 @@ export class ClusterTraffic {
 
   #chooseCompaction(): Call {
     const heard = Math.min(this.heard, ...this.watches.map(({ recorder }) => Math.max(recorder.heardTo, recorder.request.startRevision)))
-    return { type: 'compact', revision: Math.max(1, heard - randomInteger(this.#world.random, 30)) }
+    const revision = Math.max(1, heard - randomInteger(this.#world.random, 30))
+    this.log.noteCompaction(revision)
+    return { type: 'compact', revision }
   }
 
   #learn(view: ClientView, { call, outcome, calledAt }: Operation): void {

@@ -259,7 +259,9 @@ class Simulation {
 
   #chooseCompaction(): Call {
     const heard = Math.min(this.#log.revision, ...this.#watches.map((watch) => Math.max(watch.heardTo, watch.request.startRevision)))
-    return { type: 'compact', revision: Math.max(1, heard - randomInteger(this.#random, 15)) }
+    const revision = Math.max(1, heard - randomInteger(this.#random, 15))
+    this.#log.noteCompaction(revision)
+    return { type: 'compact', revision }
   }
 
   /** After traffic that nothing interrupted, every watch has heard of everything. */
