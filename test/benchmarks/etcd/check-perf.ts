@@ -15,6 +15,7 @@ export async function checkPerf(etcdctl: string, server: EtcdServer, load: strin
   clearTimeout(timer)
   const perSecond = Number(/Throughput (?:is|too low:) (\d+)/.exec(output)?.[1] ?? Number.NaN)
   const slowestSeconds = Number(/(?:Slowest request took|too long:) ([\d.]+)/.exec(output)?.[1] ?? Number.NaN)
-  const verdicts = [...output.matchAll(/^(PASS|FAIL)/gm)].map(([, verdict]) => verdict).join(' ')
+  // The first stands behind the progress bar, on its line.
+  const verdicts = [...output.matchAll(/\b(PASS|FAIL)\b/g)].map(([, verdict]) => verdict).join(' ')
   return { verdicts, perSecond, slowestSeconds, cpuMicros: ((cpuSeconds(server.pid) - cpuBefore) / (perSecond * 60)) * 1e6 }
 }
