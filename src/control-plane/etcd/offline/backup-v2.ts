@@ -4,7 +4,6 @@
 // What says who the members were is left out of the log: those entries become empty ones, so that all others keep their places. So do changes of keys
 // of the third API, unless their database is copied too. Upstream: etcd v3.4, etcdctl/ctlv2/command/backup_command.go
 import { join } from 'node:path'
-import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import type { Disk } from '../disk/disk.ts'
 import { emptyConfState } from '../raft/messages.ts'
 import { BoltReader } from '../snapshot/bolt-reader.ts'
@@ -114,20 +113,15 @@ async function copyDatabase(disk: Disk, path: string, folder: string, withV3: bo
 
 async function writeCopiedLog(disk: Disk, folder: string, identity: Identity, mark: { readonly index: number; readonly term: number; readonly confState: SnapFile['confState'] }, { entries, state }: WholeLog, withV3: boolean): Promise<void> {
   const records = new RecordBuffer(0)
-  const add = (type: number, write: (writer: WireWriter) => void): void => {
-    const writer = new WireWriter()
-    write(writer)
-    records.add(type, writer.finish())
-  }
   writeHead(records, identity)
-  add(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: 0, term: 0 }))
+  records.addWritten(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: 0, term: 0 }))
   for (const { type, term, index, data } of entries) {
     if (index <= mark.index) continue
     const stays = type === entryTypes.normal && isKept(data, withV3)
-    add(recordTypes.entry, (w) => writeEntry(w, entryTypes.normal, term, index, stays ? data : nothing))
+    records.addWritten(recordTypes.entry, (w) => writeEntry(w, entryTypes.normal, term, index, stays ? data : nothing))
   }
-  add(recordTypes.state, (w) => writeHardState(w, state))
-  if (mark.index > 0) add(recordTypes.snapshot, (w) => writeSnapshotMark(w, mark))
+  records.addWritten(recordTypes.state, (w) => writeHardState(w, state))
+  if (mark.index > 0) records.addWritten(recordTypes.snapshot, (w) => writeSnapshotMark(w, mark))
   await disk.makeFolder(folder)
   await using file = await createSegment(disk, folder, segmentOf(0, 0).name, records.bytes, 0)
   void file

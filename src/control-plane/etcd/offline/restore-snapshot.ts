@@ -2,7 +2,6 @@
 // keys, at the same place of the log. Upstream: etcd/etcdutl/snapshot/v3_snapshot.go
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
-import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import type { Logger } from '../../../lib/component-base/log.ts'
 import type { Disk, DiskFile } from '../disk/disk.ts'
 import { clusterIdOf, memberIdOf } from '../member-identity.ts'
@@ -61,19 +60,14 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<void> {
 /** A log that begins with the members of the cluster, and says that the state holds all that. */
 async function writeFirstLog(disk: Disk, folder: string, identity: Identity, members: readonly ClusterMember[], confState: ConfState): Promise<void> {
   const records = new RecordBuffer(0)
-  const add = (type: number, write: (writer: WireWriter) => void): void => {
-    const writer = new WireWriter()
-    write(writer)
-    records.add(type, writer.finish())
-  }
   writeHead(records, identity)
-  add(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: 0, term: 0 }))
+  records.addWritten(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: 0, term: 0 }))
   members.forEach((member, i) => {
     const change = encodeConfChange({ id: 0n, type: 'ConfChangeAddNode', nodeId: member.id, context: Buffer.from(encodeMember(member)) })
-    add(recordTypes.entry, (w) => writeEntry(w, entryTypes.confChange, firstTerm, i + 1, change))
+    records.addWritten(recordTypes.entry, (w) => writeEntry(w, entryTypes.confChange, firstTerm, i + 1, change))
   })
-  add(recordTypes.state, (w) => writeHardState(w, { term: firstTerm, vote: members[0]?.id ?? 0n, commit: members.length }))
-  add(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: members.length, term: firstTerm, confState }))
+  records.addWritten(recordTypes.state, (w) => writeHardState(w, { term: firstTerm, vote: members[0]?.id ?? 0n, commit: members.length }))
+  records.addWritten(recordTypes.snapshot, (w) => writeSnapshotMark(w, { index: members.length, term: firstTerm, confState }))
   await disk.makeFolder(folder)
   await using file = await createSegment(disk, folder, segmentOf(0, 0).name, records.bytes, zeroedBytes)
   void file

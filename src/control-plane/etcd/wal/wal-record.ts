@@ -3,6 +3,7 @@
 //
 // Only this one form of a record is accepted when reading: a flipped bit anywhere, in fields no checksum covers too, makes it invalid.
 // Upstream: etcd/server/storage/wal/{encoder,decoder}.go
+import { WireWriter } from '../../../lib/base/protobuf/wire-writer.ts'
 import { crc32c } from '../../../lib/etcd-api/crc32c.ts'
 
 export const recordTypes = { metadata: 1, entry: 2, state: 3, crc: 4, snapshot: 5 } as const
@@ -20,6 +21,13 @@ export class RecordBuffer {
   /** What was collected; valid until `clear`. */
   get bytes(): Buffer { return this.#bytes.subarray(0, this.#length) }
   clear(): void { this.#length = 0 }
+
+  /** Adds a record whose data `write` makes; for logs that are written once, whole. */
+  addWritten(type: number, write: (writer: WireWriter) => void): void {
+    const writer = new WireWriter()
+    write(writer)
+    this.add(type, writer.finish())
+  }
 
   /** Adds a record. Without `data` it has none, as checksum records. @param rest of the data, when it comes in two pieces */
   add(type: number, data?: Uint8Array, rest?: Uint8Array): void {
